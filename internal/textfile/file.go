@@ -1,0 +1,201 @@
+// Package textfile is what the packages of this module share: how a text file
+// is read, compared and replaced without ever leaving half of it, the same for
+// files that are rendered whole, and the errors and problems that name a place.
+//
+// A package that understands a format keeps the text and its meaning; a [File]
+// here remembers what was read, shows what has changed since, and replaces it.
+// Crash, full disk or power cut: at any instant the path holds the old text or
+// the new one, with the owner and mode it had.
+//
+// What a rename cannot keep is lost by design: other hard links to the old file
+// stay with the old text, and access control lists and file flags are not
+// copied.
+package textfile
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"github.com/rogpeppe/go-internal/diff"
+)
+
+// ErrStale is returned by a save when the file is not what was read any more.
+var ErrStale = errors.New("file changed since it was read")
+
+// A File is a text as it was read, and the place it came from.
+type File struct {
+	name string
+	path string      // "" if there is no place to save to
+	read []byte      // what is on disk, as far as we know
+	mode fs.FileMode // of a file that Create starts; else 0, and the file's own is kept
+}
+
+// Open reads a regular file, following symbolic links.
+func Open(path string) (*File, error) {
+	in, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close()
+	info, err := in.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: errors.New("not a regular file")}
+	}
+	data, err := io.ReadAll(in)
+	if err != nil {
+		return nil, err
+	}
+	return &File{name: path, path: path, read: data}, nil
+}
+
+// Create starts a file that must not exist, neither now nor when it is saved.
+// It gets the given mode, whatever the umask.
+func Create(path string, mode fs.FileMode) (*File, error) {
+	if _, err := os.Lstat(path); err == nil {
+		return nil, &fs.PathError{Op: "create", Path: path, Err: fs.ErrExist}
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	return &File{name: path, path: path, mode: mode}, nil
+}
+
+// Parse takes bytes that have no place: name is for messages and diffs, and a
+// save is an error.
+func Parse(name string, data []byte) *File {
+	return &File{name: name, read: bytes.Clone(data)}
+}
+
+// Name returns the path, or the name given to Parse.
+func (f *File) Name() string { return f.name }
+
+// Original returns what was read, or was last saved. It must not be modified.
+func (f *File) Original() []byte { return f.read }
+
+// Changes returns the unified diff from what was read to data, "" if they are
+// the same.
+func (f *File) Changes(data []byte) string {
+	if f.mode != 0 {
+		return Diff(os.DevNull, nil, f.name, data)
+	}
+	return Diff(f.name, f.read, f.name, data)
+}
+
+// Save replaces the file with data; see [Save].
+func (f *File) Save(ctx context.Context, data []byte) error {
+	return Save(ctx, Edit{f, data})
+}
+
+// An Edit is a file and the text that it is to have.
+type Edit struct {
+	File *File
+	Data []byte
+}
+
+func (e Edit) changed() bool { return e.File.mode != 0 || !bytes.Equal(e.File.read, e.Data) }
+
+// Save replaces all files whose text differs from what was read, in the order
+// given, and leaves the others alone. The new texts are written and flushed to
+// disk before the first file is replaced, so that what can fail has failed by
+// then: an error from before that point means that nothing has changed. It is
+// [ErrStale] if a file is no longer what was read, or a created one has
+// appeared. Between that check and the rename a moment remains in which another
+// writer would lose; only a lock that both honour could close it.
+func Save(ctx context.Context, edits ...Edit) error {
+	var staged []*stagedFile
+	defer func() {
+		for _, s := range staged {
+			s.discard()
+		}
+	}()
+	var todo []Edit
+	for _, e := range edits {
+		if !e.changed() {
+			continue
+		}
+		if e.File.path == "" {
+			return fmt.Errorf("%s: was parsed from bytes, there is no file to save", e.File.name)
+		}
+		s, err := e.File.stage(e.Data)
+		if err != nil {
+			return err
+		}
+		todo, staged = append(todo, e), append(staged, s)
+	}
+	for _, e := range todo {
+		if err := e.File.unchanged(); err != nil {
+			return err
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	for i, e := range todo {
+		if err := staged[i].commit(); err != nil {
+			return err
+		}
+		e.File.read, e.File.mode = bytes.Clone(e.Data), 0
+	}
+	return nil
+}
+
+func (f *File) stage(data []byte) (*stagedFile, error) {
+	if f.mode != 0 {
+		return stageNew(f.path, f.mode, data)
+	}
+	s, err := stageOver(f.path, nil, data)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s: %w: it is gone", f.name, ErrStale)
+	}
+	return s, err
+}
+
+// unchanged compares contents: a time stamp has a granularity, and a file that
+// was rewritten with the same text is still the one that was read.
+func (f *File) unchanged() error {
+	if f.mode != 0 {
+		return nil // the commit of a new file cannot replace one
+	}
+	in, err := os.Open(f.path)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	same, err := equal(in, f.read)
+	if err == nil && !same {
+		err = fmt.Errorf("%s: %w", f.name, ErrStale)
+	}
+	return err
+}
+
+// equal reports whether r yields exactly want, without holding a second copy.
+func equal(r io.Reader, want []byte) (bool, error) {
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := r.Read(buf)
+		if n > len(want) || !bytes.Equal(buf[:n], want[:n]) {
+			return false, nil
+		}
+		want = want[n:]
+		if err == io.EOF {
+			return len(want) == 0, nil
+		}
+		if err != nil {
+			return false, err
+		}
+	}
+}
+
+// Diff returns a unified diff, "" if there is no difference.
+func Diff(oldName string, old []byte, newName string, new []byte) string {
+	text := diff.Diff(oldName, old, newName, new)
+	_, text, _ = bytes.Cut(text, []byte("\n")) // the line "diff old new", which patch(1) ignores
+	return string(text)
+}
