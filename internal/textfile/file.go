@@ -20,6 +20,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"syscall"
 
 	"github.com/rogpeppe/go-internal/diff"
 )
@@ -37,7 +38,8 @@ type File struct {
 
 // Open reads a regular file, following symbolic links.
 func Open(path string) (*File, error) {
-	in, err := os.Open(path)
+	// Without O_NONBLOCK a named pipe at path would keep us waiting for a writer.
+	in, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}

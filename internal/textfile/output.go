@@ -51,8 +51,8 @@ func (o Output) Changes(root string) (string, error) {
 	}
 	var text string
 	switch {
-	case o.Mode&0o004 == 0:
-		text = fmt.Sprintf("--- %s\n+++ %s\nContent not shown: mode %04o.\n", oldName, name, o.Mode.Perm())
+	case o.Mode&0o004 == 0, old.info != nil && old.info.Mode()&0o004 == 0:
+		text = fmt.Sprintf("--- %s\n+++ %s\nContent not shown: not everybody may read it.\n", oldName, name)
 	default:
 		text = Diff(oldName, old.data, name, o.Data)
 	}

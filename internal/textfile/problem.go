@@ -24,9 +24,6 @@ func (p Problem) Error() string {
 	return place(p.File, p.Line, p.Col) + p.Severity.String() + ": " + p.Message
 }
 
-// String is Error.
-func (p Problem) String() string { return p.Error() }
-
 // Severity says how much a Problem matters. The zero value is Warning.
 type Severity int
 
