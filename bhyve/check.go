@@ -163,7 +163,7 @@ func (c *checker) value(l located) {
 		c.add(l.line, end-1, Error, "the blank at the end is part of the value for vm-bhyve: remove it")
 	case strings.Trim(value, " \t") != value:
 		c.add(l.line, l.col(), Warning, "the blank inside the quotes is part of the value: remove it")
-	case hidesAssignment(l.key, value):
+	case hidesAssignment(l.key, raw):
 		c.add(l.line, l.col(), Error, "vm-bhyve reads one value, %q: write each key on a line of its own", value)
 	case reason != "":
 		c.add(l.line, l.col(), severity, "%s is %q: it %s", l.key, value, reason)
@@ -172,11 +172,11 @@ func (c *checker) value(l located) {
 	}
 }
 
-// hidesAssignment reports whether a value goes on like a=1; b=2. In GRUB's
-// commands that is legitimate.
-func hidesAssignment(key, value string) bool {
-	_, after, found := strings.Cut(value, ";")
-	if !found || strings.HasPrefix(key, "grub_") {
+// hidesAssignment reports whether a shell would read the value as two lines:
+// a=1; b=2. In GRUB's commands a ";" is legitimate.
+func hidesAssignment(key, raw string) bool {
+	before, after, found := strings.Cut(raw, ";")
+	if !found || strings.Count(before, `"`)%2 != 0 || strings.HasPrefix(key, "grub_") {
 		return false
 	}
 	next, _, found := strings.Cut(strings.TrimLeft(after, " \t"), "=")
