@@ -102,6 +102,7 @@ func TestSet(t *testing.T) {
 		{"bare stays bare", "cpu=1\n", "cpu", "2", "cpu=2\n"},
 		{"quotes stay", "cpu=\"1\"\n", "cpu", "2", "cpu=\"2\"\n"},
 		{"comment and its blanks stay", "cpu=1\t  # \"one\" #\n", "cpu", "2", "cpu=2  # \"one\" #\n"},
+		{"tab before the comment becomes a space", "cpu=1\t\t# one\n", "cpu", "2", "cpu=2 # one\n"},
 		{"quotes are added for what a shell would split", "cpu=1 # c\n", "cpu", "1 2", "cpu=\"1 2\" # c\n"},
 		{"unclosed quote is closed", "x=\"a\n", "x", "b", "x=\"b\"\n"},
 		{"single quotes become double", "x='a' # c\n", "x", "b", "x=\"b\" # c\n"},

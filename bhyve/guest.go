@@ -52,8 +52,8 @@ func (f *File) Guest() (Guest, error) {
 		GrubInstall: install.values(v),
 		GrubRun:     run.values(v),
 	}
-	g.CPU, _ = strconv.Atoi(v.valid("cpu"))    // what is wrong is noted
-	g.Memory, _ = ParseSize(v.valid("memory")) // likewise
+	g.CPU, _ = strconv.Atoi(trim(v.valid("cpu")))    // what is wrong is noted
+	g.Memory, _ = ParseSize(trim(v.valid("memory"))) // likewise
 	return g, errors.Join(v.errs...)
 }
 

@@ -95,12 +95,16 @@ func oneOf(severity Severity, list ...string) rule {
 func number(severity Severity, lowest, highest int) rule {
 	want := "must be a number from " + strconv.Itoa(lowest) + " to " + strconv.Itoa(highest)
 	return func(value string) (Severity, string) {
-		if n, err := strconv.Atoi(value); err == nil && lowest <= n && n <= highest {
+		if n, err := strconv.Atoi(trim(value)); err == nil && lowest <= n && n <= highest {
 			return 0, ""
 		}
 		return severity, want
 	}
 }
+
+// trim drops the blanks that a number loses when a shell splits it off, so that
+// "cpu=1", a tab and a comment start the guest, though the tab is in the value.
+func trim(value string) string { return strings.Trim(value, " \t") }
 
 var slot = number(Error, 0, 31)
 
@@ -143,7 +147,7 @@ func options(value string) (Severity, string) {
 }
 
 func size(value string) (Severity, string) {
-	if n, err := ParseSize(value); err != nil || n == 0 {
+	if n, err := ParseSize(trim(value)); err != nil || n == 0 {
 		return Error, "must be a size such as 2048M or 2G"
 	}
 	return 0, ""

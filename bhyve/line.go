@@ -46,8 +46,11 @@ func (s setting) with(value string) string {
 		raw = `"` + value + `"`
 	}
 	rest := s.rest
-	if rest == "" {
+	switch {
+	case rest == "":
 		rest = "\n" // a last line that we write is ended, as sysrc needs it
+	case rest[0] == '#' && strings.HasSuffix(s.rawValue, "\t"):
+		rest = " " + rest // the tab was part of the value; a space is not
 	}
 	return strings.TrimSuffix(s.rawKey, "=") + "=" + raw + rest
 }
