@@ -242,9 +242,6 @@ func (f *File) setValid(key, value string) error {
 	if value == "" {
 		return &ValueError{Field: key, Reason: "must not be empty"}
 	}
-	if old, ok := f.Get(key); ok && old == value {
-		return nil
-	}
 	if severity, reason := judge(key, value); reason != "" && severity == Error {
 		return &ValueError{Field: key, Value: value, Reason: reason}
 	}

@@ -6,8 +6,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -221,18 +219,4 @@ func TestLifeCycle(t *testing.T) {
 	bytesOnly, err := New(senate())
 	require.NoError(t, err)
 	require.ErrorContains(t, bytesOnly.Save(ctx), "no file to save")
-}
-
-// changedLines returns how many lines of a are not, in order, lines of b.
-func changedLines(a, b string) int {
-	rest := strings.SplitAfter(b, "\n")
-	changed := 0
-	for line := range strings.Lines(a) {
-		if i := slices.Index(rest, line); i >= 0 {
-			rest = rest[i+1:]
-		} else {
-			changed++
-		}
-	}
-	return changed
 }

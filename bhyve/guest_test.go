@@ -149,6 +149,17 @@ func TestNewRefuses(t *testing.T) {
 	}
 }
 
+func TestSetGuestRefusesWhatTheFileHadWrongAlready(t *testing.T) {
+	const text = "cpu=0\nmemory=0\n"
+	f := parse(t, text)
+	g := senate()
+	g.CPU = 0
+	require.ErrorContains(t, f.SetGuest(g), "cpu")
+	g.CPU, g.Memory = 1, 0
+	require.ErrorContains(t, f.SetGuest(g), "memory")
+	assert.Equal(t, text, string(f.Bytes()))
+}
+
 func TestGuestReportsWhatBhyveRefuses(t *testing.T) {
 	g, err := parse(t, "cpu=two\nmemory=lots\nloader=\"grub\"\n").Guest()
 	require.ErrorContains(t, err, "senate.conf:1:5: cpu")
