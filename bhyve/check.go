@@ -205,29 +205,25 @@ func (c *checker) required() {
 
 // numbering reports devices that vm-bhyve does not reach, each at its first key.
 func (c *checker) numbering(lines []string) {
-	counts := map[string]int{}
+	counts := map[*family]int{}
 	for _, fam := range families {
-		counts[fam.stem] = fam.count(c.view)
+		counts[fam] = fam.count(c.view)
 	}
 	reported := map[string]bool{}
 	for i, line := range lines {
 		s, _ := readLine(line)
-		stem, n, _ := splitKey(s.key)
-		if stem == "" || n < counts[stem] || reported[stem+strconv.Itoa(n)] || s.value == "" {
+		fam, n, _ := splitKey(s.key)
+		if fam == nil || n < counts[fam] || s.value == "" || reported[fam.key(n, "")] {
 			continue
 		}
-		reported[stem+strconv.Itoa(n)] = true
-		for _, fam := range families {
-			switch {
-			case fam.stem != stem:
-			case fam.most > 0 && n >= fam.most:
-				c.add(i+1, 1, Error, "vm-bhyve reads at most %d %sN: remove this one", fam.most, stem)
-			default:
-				stop := counts[stem]
-				c.add(i+1, 1, Error, "vm-bhyve ignores %s%d: it counts from 0 and stops at %s%d, for want of %s",
-					stem, n, stem, stop, strings.Join(fam.missing(c.view, stop), " and "))
-			}
+		reported[fam.key(n, "")] = true
+		if fam.most > 0 && n >= fam.most {
+			c.add(i+1, 1, Error, "vm-bhyve reads at most %d %sN: remove this one", fam.most, fam.stem)
+			continue
 		}
+		stop := counts[fam]
+		c.add(i+1, 1, Error, "vm-bhyve ignores %s: it counts from 0 and stops at %s, for want of %s",
+			fam.key(n, ""), fam.key(stop, ""), strings.Join(fam.missing(c.view, stop), " and "))
 	}
 }
 

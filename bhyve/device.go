@@ -58,20 +58,20 @@ type family struct {
 }
 
 var (
-	disks    = family{stem: "disk", need: []string{"_type", "_name"}}
-	nics     = family{stem: "network", need: []string{"_type"}}
-	passthru = family{stem: "passthru", need: []string{""}}
-	install  = family{stem: "grub_install", need: []string{""}}
-	run      = family{stem: "grub_run", need: []string{""}}
-	consoles = family{stem: "virt_console", need: []string{""}, most: 16}
+	disks    = &family{stem: "disk", need: []string{"_type", "_name"}}
+	nics     = &family{stem: "network", need: []string{"_type"}}
+	passthru = &family{stem: "passthru", need: []string{""}}
+	install  = &family{stem: "grub_install", need: []string{""}}
+	run      = &family{stem: "grub_run", need: []string{""}}
+	consoles = &family{stem: "virt_console", need: []string{""}, most: 16}
 
-	families = []family{disks, nics, passthru, install, run, consoles}
+	families = []*family{disks, nics, passthru, install, run, consoles}
 )
 
-func (fam family) key(n int, suffix string) string { return fam.stem + strconv.Itoa(n) + suffix }
+func (fam *family) key(n int, suffix string) string { return fam.stem + strconv.Itoa(n) + suffix }
 
 // missing returns the keys that number n lacks.
-func (fam family) missing(v *view, n int) []string {
+func (fam *family) missing(v *view, n int) []string {
 	var keys []string
 	for _, suffix := range fam.need {
 		if key := fam.key(n, suffix); v.get(key) == "" {
@@ -82,7 +82,7 @@ func (fam family) missing(v *view, n int) []string {
 }
 
 // count returns how many vm-bhyve finds.
-func (fam family) count(v *view) int {
+func (fam *family) count(v *view) int {
 	n := 0
 	for len(fam.missing(v, n)) == 0 && (fam.most == 0 || n < fam.most) {
 		n++
@@ -91,7 +91,7 @@ func (fam family) count(v *view) int {
 }
 
 // values returns the values of a family that has one key each.
-func (fam family) values(v *view) []string {
+func (fam *family) values(v *view) []string {
 	var values []string
 	for n := range fam.count(v) {
 		values = append(values, v.valid(fam.key(n, "")))
@@ -99,8 +99,8 @@ func (fam family) values(v *view) []string {
 	return values
 }
 
-// splitKey takes a numbered key apart. For any other, stem is "" and n is -1.
-func splitKey(key string) (stem string, n int, suffix string) {
+// splitKey takes a numbered key apart. For any other, fam is nil and n is -1.
+func splitKey(key string) (fam *family, n int, suffix string) {
 	for _, fam := range families {
 		rest, ok := strings.CutPrefix(key, fam.stem)
 		if !ok {
@@ -112,18 +112,18 @@ func splitKey(key string) (stem string, n int, suffix string) {
 		}
 		n, err := strconv.Atoi(rest[:end])
 		// disk00_name is a key that vm-bhyve never builds.
-		if err != nil || strconv.Itoa(n) != rest[:end] || end < len(rest) && rest[end] != '_' {
+		if err != nil || end > 1 && rest[0] == '0' || end < len(rest) && rest[end] != '_' {
 			continue
 		}
-		return fam.stem, n, rest[end:]
+		return fam, n, rest[end:]
 	}
-	return "", -1, ""
+	return nil, -1, ""
 }
 
 // pattern returns a key with N for its number.
 func pattern(key string) string {
-	if stem, _, suffix := splitKey(key); stem != "" {
-		return stem + "N" + suffix
+	if fam, _, suffix := splitKey(key); fam != nil {
+		return fam.stem + "N" + suffix
 	}
 	return key
 }
@@ -218,7 +218,7 @@ func (f *File) SetNIC(i int, n NIC) error {
 
 // setDevice sets the keys of one device, given as suffix and value; an empty
 // value removes a key that has one.
-func (f *File) setDevice(fam family, i, count int, pairs ...string) error {
+func (f *File) setDevice(fam *family, i, count int, pairs ...string) error {
 	if i < 0 || i > count {
 		return &ValueError{Field: fam.stem, Value: strconv.Itoa(i), Reason: "the next one is " + fam.key(count, "")}
 	}
@@ -257,16 +257,16 @@ func (f *File) RemoveDisk(i int) bool { return f.remove(disks, i) }
 // next lower number. It reports whether there was a NIC i.
 func (f *File) RemoveNIC(i int) bool { return f.remove(nics, i) }
 
-func (f *File) remove(fam family, i int) bool {
+func (f *File) remove(fam *family, i int) bool {
 	if i < 0 || i >= fam.count(f.view()) {
 		return false
 	}
 	var lines []string
 	for _, line := range f.lines {
 		s, _ := readLine(line)
-		stem, n, suffix := splitKey(s.key)
+		other, n, suffix := splitKey(s.key)
 		switch {
-		case stem != fam.stem || n < i:
+		case other != fam || n < i:
 			lines = append(lines, line)
 		case n > i:
 			lines = append(lines, s.withKey(fam.key(n-1, suffix)))
@@ -277,11 +277,11 @@ func (f *File) remove(fam family, i int) bool {
 }
 
 // truncate removes all keys of number n and up, also behind a gap.
-func (f *File) truncate(fam family, n int) {
+func (f *File) truncate(fam *family, n int) {
 	f.lines = slices.DeleteFunc(f.lines, func(line string) bool {
 		s, _ := readLine(line)
-		stem, m, _ := splitKey(s.key)
-		return stem == fam.stem && m >= n
+		other, m, _ := splitKey(s.key)
+		return other == fam && m >= n
 	})
 }
 

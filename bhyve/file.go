@@ -167,14 +167,14 @@ func (f *File) edit(change func() error) error {
 // same device or the one before it, else before the next, else behind the last
 // key of the same family, else at the end.
 func (f *File) place(key string) int {
-	stem, n, _ := splitKey(key)
+	fam, n, _ := splitKey(key)
 	behind, nearest, before, family := -1, -1, -1, -1
 	for i, line := range f.lines {
 		s, ok := readLine(line)
 		if !ok {
 			continue
 		}
-		if other, m, _ := splitKey(s.key); stem != "" && other == stem {
+		if other, m, _ := splitKey(s.key); fam != nil && other == fam {
 			switch {
 			case m > n && before < 0:
 				before = i

@@ -220,8 +220,8 @@ func fuzzRemoveNIC(t *testing.T, file *File, before map[string]string, _, _ stri
 	list, _ := parse(t, string(file.Bytes())).NICs()
 	require.Equal(t, append(slices.Clone(old[:n]), old[n+1:]...), append([]NIC{}, list...))
 	only(t, file, before, func(k string) bool {
-		stem, m, _ := splitKey(k)
-		return stem == "network" && m >= n
+		fam, m, _ := splitKey(k)
+		return fam == nics && m >= n
 	})
 	return nil
 }
@@ -255,8 +255,8 @@ func fuzzSetGuest(t *testing.T, file *File, before map[string]string, key, value
 	require.NoError(t, err)
 	require.Equal(t, g, got)
 	only(t, file, before, func(k string) bool {
-		stem, _, _ := splitKey(k)
-		return stem != "" || slices.Contains([]string{"loader", "cpu", "memory", "uuid"}, k)
+		fam, _, _ := splitKey(k)
+		return fam != nil || slices.Contains([]string{"loader", "cpu", "memory", "uuid"}, k)
 	})
 	return nil
 }

@@ -98,18 +98,20 @@ func (f *File) setGuest(g Guest) error {
 	if len(g.Disks) == 0 && !strings.HasPrefix(g.Loader, "uefi") {
 		return &ValueError{Field: "disk0_name", Reason: "the loader " + g.Loader + " needs a disk"}
 	}
-	if g.CPU == 0 || now.CPU != g.CPU {
-		if err := f.setValid("cpu", strconv.Itoa(g.CPU)); err != nil {
-			return err
-		}
+	cpu, memory := strconv.Itoa(g.CPU), g.Memory.String()
+	if old, ok := f.Get("cpu"); ok && now.CPU == g.CPU {
+		cpu = old // as it is spelt
 	}
-	if g.Memory == 0 || now.Memory != g.Memory {
-		if g.Memory%MiB != 0 {
-			return &ValueError{Field: "memory", Value: g.Memory.String(), Reason: "must be a multiple of 1M"}
-		}
-		if err := f.setValid("memory", g.Memory.String()); err != nil {
-			return err
-		}
+	if old, ok := f.Get("memory"); ok && now.Memory == g.Memory {
+		memory = old
+	} else if g.Memory%MiB != 0 {
+		return &ValueError{Field: "memory", Value: memory, Reason: "must be a multiple of 1M"}
+	}
+	if err := f.setValid("cpu", cpu); err != nil {
+		return err
+	}
+	if err := f.setValid("memory", memory); err != nil {
+		return err
 	}
 	if g.UUID != "" {
 		if err := f.setValid("uuid", g.UUID); err != nil {
@@ -137,7 +139,7 @@ func (f *File) setGuest(g Guest) error {
 	return f.setList(run, g.GrubRun)
 }
 
-func (f *File) setList(fam family, values []string) error {
+func (f *File) setList(fam *family, values []string) error {
 	for i, value := range values {
 		if err := f.setValid(fam.key(i, ""), value); err != nil {
 			return err

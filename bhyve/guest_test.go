@@ -150,10 +150,10 @@ func TestNewRefuses(t *testing.T) {
 }
 
 func TestSetGuestRefusesWhatTheFileHadWrongAlready(t *testing.T) {
-	const text = "cpu=0\nmemory=0\n"
+	const text = "cpu=70000\nmemory=0\n"
 	f := parse(t, text)
 	g := senate()
-	g.CPU = 0
+	g.CPU = 70000
 	require.ErrorContains(t, f.SetGuest(g), "cpu")
 	g.CPU, g.Memory = 1, 0
 	require.ErrorContains(t, f.SetGuest(g), "memory")
