@@ -143,26 +143,29 @@ func (c *checker) known(l located) {
 func (c *checker) value(l located) {
 	raw, hasReturn := strings.CutSuffix(l.rawValue, "\r")
 	value := strings.TrimSuffix(l.value, "\r")
-	end := l.col() + len(raw) // the column behind the value
 	if hasReturn {
 		if c.returns++; c.returns == 1 {
-			c.firstReturn, c.firstReturnCol = l.line, end
+			c.firstReturn, c.firstReturnCol = l.line, l.col()+len(raw)
 		}
 	}
 	quoted := strings.Count(raw, `"`)%2 != 0 // where vm-bhyve cuts it
 	hash := strings.Index(l.rest, "#")
 	severity, reason := judge(l.key, value)
 	switch {
-	case hash >= 0 && (quoted || hash == 0 && raw != "" && !strings.HasSuffix(raw, `"`)):
+	case hash >= 0 && (quoted || hash == 0 && raw != "" && strings.IndexByte("\"\t", raw[len(raw)-1]) < 0):
 		c.add(l.line, l.col()+len(l.rawValue)+hash, Error, "vm-bhyve cuts the value at #, even inside quotes, and reads %q: # cannot be part of it", value)
 	case strings.HasPrefix(raw, "'"):
 		c.add(l.line, l.col(), Error, "single quotes are part of the value for vm-bhyve, and not for sysrc(8): use double quotes")
-	case strings.TrimLeft(raw, " \t") != raw:
-		c.add(l.line, l.col(), Error, "the blank after = is part of the value for vm-bhyve: remove it")
-	case strings.TrimRight(raw, "\t ") != raw:
-		c.add(l.line, end-1, Error, "the blank at the end is part of the value for vm-bhyve: remove it")
-	case strings.Trim(value, " \t") != value:
-		c.add(l.line, l.col(), Warning, "the blank inside the quotes is part of the value: remove it")
+	case trim(value) != value:
+		// A number, or a command, survives the blank; a word or path does not.
+		at, severity := 0, Warning
+		if value[0] != ' ' && value[0] != '\t' {
+			at = len(value) - 1
+		}
+		if reason != "" {
+			severity = Error
+		}
+		c.add(l.line, l.col()+l.rawIndex(at), severity, "the blank before or behind the value is part of it for vm-bhyve: remove it")
 	case hidesAssignment(l.key, raw):
 		c.add(l.line, l.col(), Error, "vm-bhyve reads one value, %q: write each key on a line of its own", value)
 	case reason != "":

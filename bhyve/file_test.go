@@ -26,6 +26,7 @@ var readerRows = []struct {
 	missing         bool
 }{
 	{name: "plain value", text: "cpu=1\n", key: "cpu", want: "1"},
+	{name: "last letter of the alphabet", text: "zfs_zvol_opts=\"a=b c=d\"\n", key: "zfs_zvol_opts", want: "a=b c=d"},
 	{name: "double quotes are deleted", text: "loader=\"grub\"\n", key: "loader", want: "grub"},
 	{name: "quotes anywhere are deleted", text: "x=a\"b c\"d\"\n", key: "x", want: "ab cd"},
 	{name: "quotes in the key are deleted", text: "c\"p\"u=1\n", key: "cpu", want: "1"},
