@@ -55,7 +55,7 @@ func TestCheck(t *testing.T) {
 		{"device number with a leading zero", "disk00_opts=ro\n", "disk00_opts: disk0_opts was probably meant"},
 		{"unknown key like no other", "guest=generic\n", "senate.conf:@:1: warning: vm-bhyve 1.7 does not read guest"},
 
-		{"loader unknown", "cpu_cores=0\n", `senate.conf:@:11: error: cpu_cores is "0": it must be a number from 1 to 65535`},
+		{"cpu_cores below 1", "cpu_cores=0\n", `senate.conf:@:11: error: cpu_cores is "0": it must be a number from 1 to 65535`},
 		{"topology that does not match", "cpu_sockets=2\ncpu_cores=2\n", "senate.conf:9:11: error: bhyve(8) refuses cpu=1 with a topology of 4"},
 		{"ahci_device_limit below 2", "ahci_device_limit=1\n", "must be a number from 2 to 32"},
 		{"ahci_device_limit above 32", "ahci_device_limit=33\n", "must be a number from 2 to 32"},

@@ -18,8 +18,8 @@ func (f *File) SingleUser() bool {
 // SetSingleUser turns single-user mode on or off in every grub_runN line that
 // boots a NetBSD kernel, as vm-bhyve's sample for NetBSD does with knetbsd
 // (a command of GRUB). On, it puts -s before the option -r, or first if there is
-// none; off, it takes out whatever asks for single-user mode. On a file
-// that was not in single-user mode the two are inverse, byte for byte.
+// none; off, it takes out whatever asks for single-user mode. On a file that was
+// not in single-user mode the two are inverse, byte for byte.
 //
 // Turning it on is a [*ValueError] if no line boots a NetBSD kernel.
 func (f *File) SetSingleUser(on bool) error {
