@@ -1,6 +1,7 @@
 package pfrules
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 )
@@ -13,7 +14,7 @@ func (r Rule) Format(d Dialect) (string, error) {
 		return "", err
 	}
 	r = r.canonical(d)
-	if err := r.validate(d); err != nil {
+	if err := cmp.Or(r.validNames(d), r.validate(d)); err != nil {
 		return "", err
 	}
 	w := &writer{}
@@ -76,7 +77,7 @@ func (w *writer) name(keyword, text string) {
 	if text == "" {
 		return
 	}
-	if !isName(text) || !isLetter(rune(text[0])) || anyKeyword(text) {
+	if !isBareName(text) {
 		text = `"` + text + `"`
 	}
 	w.add(keyword, text)

@@ -1,7 +1,6 @@
 package pfrules
 
 import (
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -43,16 +42,6 @@ func (t token) isWord() bool { return t.kind == bareWord || t.kind == quotedWord
 // isNumber reports what the newer lexers read as a number and not as a name.
 func (t token) isNumber() bool {
 	return t.kind == bareWord && strings.Trim(t.text, "0123456789") == ""
-}
-
-// A statement is what pfctl's grammar takes at once, up to the newline that ends
-// it.
-type statement struct {
-	tokens []token // reused by the next statement
-	first  int     // its lines, from 1
-	last   int
-	open   bool  // the file ends without the newline
-	err    error // a *ParseError: what the lexer refuses
 }
 
 // A scanner cuts a text into statements as pfctl's lexer does: it joins lines
@@ -145,106 +134,6 @@ func (s *scanner) newline() {
 	s.pos++
 	s.line++
 	s.start = s.pos
-}
-
-// next reads a statement. It returns false at the end of the text.
-func (s *scanner) next() bool {
-	s.st = statement{tokens: s.st.tokens[:0]}
-	depth, newline := 0, false
-	for {
-		t, ok := s.token()
-		if !ok { // the end of the text
-			s.end(depth)
-			s.st.open = true
-			if depth > 0 {
-				s.unclosed = s.st.err
-			}
-			return len(s.st.tokens) > 0 || s.st.err != nil
-		}
-		if t.kind == endOfStatement {
-			if len(s.st.tokens) == 0 && s.st.err == nil {
-				continue
-			}
-			if s.st.err != nil || depth == 0 || s.endsList() {
-				s.end(depth)
-				s.st.last = t.pos.line
-				return true
-			}
-			newline = true
-			continue
-		}
-		if len(s.st.tokens) == 0 {
-			s.st.first = t.pos.line
-		}
-		t.newline = newline
-		newline = false
-		s.st.tokens = append(s.st.tokens, t)
-		switch {
-		case t.is("{"):
-			if depth == 0 {
-				s.brace = t.pos
-			}
-			depth++
-		case t.is("}") && depth > 0:
-			depth--
-		}
-	}
-}
-
-// end completes a statement, of which the last line is known if it is the end of
-// the text.
-func (s *scanner) end(depth int) {
-	s.st.last = s.line
-	if strings.HasSuffix(s.text, "\n") && s.pos == len(s.text) {
-		s.st.last--
-	}
-	if depth > 0 {
-		why := "the list is not closed"
-		if s.dialect == NetBSD {
-			why += " on its line: NetBSD has no lists over several lines"
-		}
-		s.refuse(s.brace, "%s", why)
-	}
-	if s.st.first == 0 && s.st.err != nil {
-		if perr, ok := errors.AsType[*ParseError](s.st.err); ok {
-			s.st.first = perr.Line
-		}
-	}
-	s.define()
-	if len(s.st.tokens) > 0 && s.st.tokens[0].is("include") {
-		s.include = true
-	}
-}
-
-// endsList reports whether a newline inside braces ends the statement after all:
-// in NetBSD always, else if the next line begins another statement, because the
-// brace was never closed. An anchor holds statements in its braces.
-func (s *scanner) endsList() bool {
-	if s.st.tokens[0].is("anchor") {
-		return false
-	}
-	if s.dialect == NetBSD {
-		return true
-	}
-	rest := strings.TrimLeft(s.text[s.pos:], " \t")
-	n := 0
-	for n < len(rest) && (isAlnum(rest[n]) || rest[n] == '-') {
-		n++
-	}
-	_, ok := starters[rest[:n]]
-	return ok
-}
-
-// define keeps the value of a macro that the statement defines.
-func (s *scanner) define() {
-	if s.st.err != nil || !isMacro(s.st.tokens) {
-		return
-	}
-	if m, err := parseMacro(s.dialect, s.st.tokens); err != nil {
-		s.st.err = err
-	} else {
-		s.macros[m.Name] = m.Value
-	}
 }
 
 // token reads one token. It returns false at the end of the text.
