@@ -57,6 +57,8 @@ func (p *parser) option(r *Rule) (err error) {
 		r.Route.Kind = p.routeKind()
 		err = p.route(&r.Route)
 	case p.unknown != nil: // the arguments of an option that is not modelled
+	case t.isAddressing():
+		return refusal(t, "%v comes too late: options are last", t)
 	case t.is("!") && p.peek().is("received-on"), t.kind == bareWord && p.dialect.keyword(t.text):
 		p.skip(t, t.text)
 	default:

@@ -2,6 +2,7 @@ package pfrules
 
 import (
 	"errors"
+	"slices"
 	"strings"
 )
 
@@ -194,12 +195,16 @@ func (p *parser) rule() (r Rule, err error) {
 			return r, err
 		}
 	}
-	if r.Route.Kind = p.routeKind(); r.Route.Kind != 0 {
-		if p.dialect == OpenBSD {
-			return r, refusal(p.tokens[p.i-1], "OpenBSD has %s after the addresses", r.Route.Kind)
+	if t := p.peek(); p.dialect != OpenBSD {
+		if r.Route.Kind = p.routeKind(); r.Route.Kind != 0 {
+			if err = p.route(&r.Route); err != nil {
+				return r, err
+			}
 		}
-		if err = p.route(&r.Route); err != nil {
-			return r, err
+	} else if p.routeKind() != 0 {
+		p.i-- // without addresses it is the first option
+		if slices.ContainsFunc(p.tokens[p.i:], token.isAddressing) {
+			return r, refusal(t, "OpenBSD has %s after the addresses", t.text)
 		}
 	}
 	switch {
@@ -217,6 +222,15 @@ func (p *parser) rule() (r Rule, err error) {
 		return r, err
 	}
 	return r, p.options(&r)
+}
+
+// isAddressing reports whether a token begins a part before the options.
+func (t token) isAddressing() bool {
+	switch t.text {
+	case "in", "out", "log", "quick", "on", "inet", "inet6", "proto", "all", "from", "to":
+		return t.kind == bareWord
+	}
+	return false
 }
 
 func (p *parser) action() (Action, error) {
