@@ -159,11 +159,9 @@ func (f *File) layout() *layout {
 	spans, s := f.spans()
 	l := &layout{lines: len(f.lines), spans: spans, joined: s.joined, comments: map[int]bool{}, broken: map[string]error{}}
 	var open block
-	breaks := func(line int, format string, names ...string) {
-		for _, name := range names {
-			if l.broken[name] == nil {
-				l.broken[name] = &ParseError{Line: line, Err: fmt.Errorf(format, name)}
-			}
+	breaks := func(line int, format, name string) {
+		if l.broken[name] == nil {
+			l.broken[name] = &ParseError{Line: line, Err: fmt.Errorf(format, name)}
 		}
 	}
 	for _, line := range s.comments {
@@ -173,11 +171,12 @@ func (f *File) layout() *layout {
 			l.comments[line] = true
 		case s.joined[line-1] || s.joined[line]:
 			breaks(line, "the line that marks block %s is part of a continued line", name)
-		case begin && open.name != "":
-			breaks(line, "block %s is not ended before another begins", open.name, name)
 		case begin && slices.ContainsFunc(l.blocks, func(b block) bool { return b.name == name }):
 			breaks(line, "block %s is there twice", name)
 		case begin:
+			if open.name != "" {
+				breaks(open.first, "block %s is not ended before another begins", open.name)
+			}
 			open = block{name: name, first: line}
 		case open.name != name:
 			breaks(line, "block %s ends and has not begun", name)
@@ -235,6 +234,9 @@ func (l *layout) place(at Place) (int, error) {
 	for _, s := range l.spans {
 		if s.first <= i && i < s.last {
 			return refuse("is inside the statement from line %d to %d", s.first, s.last)
+		}
+		if s.torn && i == s.last {
+			return refuse("follows a list that is not closed, in the statement in line %d", s.first)
 		}
 		if s.ordered && s.section < SectionFilter && i < s.last {
 			return refuse("%s in line %d must come before all rules", s.section, s.first)

@@ -77,6 +77,7 @@ func TestSetBlockRefuses(t *testing.T) {
 		{"a rule that cannot be written", "pass\n", NetBSD, "x", FilterEnd, []Rule{via[0], {}}, "rule 2"},
 		{"inside a statement", "pass in \\\n on wg0\n", NetBSD, "x", Before(2), via, "backslash"},
 		{"inside a list", "pass on {\nwg0\n}\n", FreeBSD, "x", Before(2), via, "inside the statement from line 1 to 3"},
+		{"after a list that is not closed", "pass on {\nblock\n", FreeBSD, "x", Before(2), via, "not closed"},
 		{"inside a quote", "a = \"x\ny\"\n", NetBSD, "x", Before(2), via, "inside the statement"},
 		{"inside a comment that goes on", "# c \\\n\npass\n", NetBSD, "x", Before(2), via, "backslash"},
 		{"inside a block", "# rehost y begin\npass\n# rehost y end\n", NetBSD, "x", Before(2), via, "inside block y"},
@@ -92,7 +93,6 @@ func TestSetBlockRefuses(t *testing.T) {
 		{"marks: no begin", "pass\n# rehost x end\n", NetBSD, "x", FilterEnd, via, "not begun"},
 		{"marks: twice", "# rehost x begin\n# rehost x end\n# rehost x begin\n# rehost x end\n", NetBSD, "x", FilterEnd, via, "twice"},
 		{"marks: another inside", "# rehost x begin\n# rehost y begin\n# rehost y end\n# rehost x end\n", NetBSD, "x", FilterEnd, via, "before another"},
-		{"marks: the other inside", "# rehost y begin\n# rehost x begin\n# rehost x end\n# rehost y end\n", NetBSD, "x", FilterEnd, via, "before another"},
 		{"marks: part of a line", "\\\n# rehost x begin\n# rehost x end\n", NetBSD, "x", FilterEnd, via, "continued"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -108,6 +108,16 @@ func TestSetBlockRefuses(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A broken block does not break the one that follows.
+func TestBlockBesideBrokenMarks(t *testing.T) {
+	text := "# rehost y begin\npass\n# rehost x begin\nblock\n# rehost x end\n# rehost y end\n"
+	f := parse(t, NetBSD, text)
+	require.NoError(t, f.SetBlock("x", FilterEnd, via))
+	assert.Equal(t, strings.Replace(text, "block", viaText, 1), string(f.Bytes()))
+	_, _, err := f.Block("y")
+	assert.EqualError(t, err, "pf.conf:1: block y is not ended before another begins")
 }
 
 // Where the dialect has no order of sections, or the file has put it off, a rule

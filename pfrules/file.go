@@ -165,6 +165,7 @@ type span struct {
 	first, last int
 	section     Section
 	ordered     bool // pf insists on its place
+	torn        bool // what comes right after it could become a part of it
 }
 
 // An ordering follows pfctl's check_rulestate.
@@ -212,7 +213,7 @@ func (f *File) spans() ([]span, *scanner) {
 			section = SectionFilter // what it includes may hold rules
 			ordered = false
 		}
-		spans = append(spans, span{s.st.first, s.st.last, section, ordered})
+		spans = append(spans, span{s.st.first, s.st.last, section, ordered, s.st.torn})
 	}
 	return slices.Clip(spans), s
 }

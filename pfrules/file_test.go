@@ -103,6 +103,17 @@ func TestMacrosAreResolved(t *testing.T) {
 	}
 }
 
+// Each macro doubles the one before.
+func TestMacrosDoNotFillTheMemory(t *testing.T) {
+	text := "m0 = x\n"
+	for i := range 60 {
+		text += fmt.Sprintf("m%d = $m%d $m%d\n", i+1, i, i)
+	}
+	f := parse(t, FreeBSD, text)
+	assert.Empty(t, f.Check(), "pf may take it")
+	assert.Len(t, maps.Collect(f.Macros()), 13)
+}
+
 func TestMacroFormat(t *testing.T) {
 	for _, tt := range []struct{ name, value, want string }{
 		{"ext_if", "em0", `ext_if = "em0"`},

@@ -102,7 +102,9 @@ func (p *parser) peek() token {
 
 func (p *parser) next() token {
 	t := p.peek()
-	p.i++
+	if p.i < len(p.tokens) {
+		p.i++
+	}
 	return t
 }
 

@@ -19,7 +19,7 @@ func (p *parser) fromTo(r *Rule) (err error) {
 	}
 	if t := p.peek(); p.take("os") {
 		p.skip(t, "os")
-		if _, err := list(p, "systems", func() (token, error) { return p.next(), nil }); err != nil {
+		if _, err := list(p, "systems", p.proto); err != nil {
 			return err
 		}
 	}
@@ -71,7 +71,7 @@ func (p *parser) host() (h Host, err error) {
 		return h, nil
 	case p.take("route"):
 		p.skip(t, "route labels")
-		p.i++
+		p.next()
 		return h, nil
 	case p.take("<"):
 		if t, err = p.word("the name of a table"); err == nil {

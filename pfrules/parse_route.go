@@ -18,13 +18,13 @@ func (p *parser) routeKind() RouteKind {
 // route reads what follows reply-to: (IF GW) or IF in NetBSD and FreeBSD, GW or
 // (IF:peer) in OpenBSD.
 func (p *parser) route(r *Route) error {
-	t := p.next()
-	switch {
+	switch t := p.peek(); {
 	case t.is("{"):
 		return refusal(t, "%w: several gateways", ErrNotModelled)
-	case p.dialect == OpenBSD && t.is("("):
+	case p.dialect == OpenBSD && p.take("("):
 		return p.peerRoute(r)
 	case p.dialect == OpenBSD:
+		p.next()
 		gw, at, found := strings.Cut(t.text, "@")
 		if found {
 			return refusal(t, "%w: %s: OpenBSD 6.9 and later find the interface %s from the gateway", ErrNotModelled, t.text, at)
@@ -34,13 +34,12 @@ func (p *parser) route(r *Route) error {
 			return refusal(t, "%w: the gateway %q, which is no address", ErrNotModelled, t.text)
 		}
 		r.Gateway = addr
-	case t.is("("):
+	case p.take("("):
 		return p.oldRoute(r)
 	case isAddress(t.text):
 		return refusal(t, "%s takes %s for the name of an interface and does nothing: write (IF %s)",
 			r.Kind, t.text, strings.SplitN(t.text, "@", 2)[0])
 	default:
-		p.i--
 		t, err := p.word("the name of an interface")
 		if err != nil {
 			return err

@@ -12,6 +12,7 @@ type statement struct {
 	first  int     // its lines, from 1
 	last   int
 	open   bool  // the file ends without the newline
+	torn   bool  // a list is not closed, and only the next line's first word shows it
 	err    error // a *ParseError: what the lexer refuses
 }
 
@@ -67,6 +68,7 @@ func (s *scanner) end(depth int) {
 		s.st.last--
 	}
 	if depth > 0 {
+		s.st.torn = s.dialect != NetBSD
 		why := "the list is not closed"
 		if s.dialect == NetBSD {
 			why += " on its line: NetBSD has no lists over several lines"
@@ -80,7 +82,7 @@ func (s *scanner) end(depth int) {
 	}
 	s.define()
 	if len(s.st.tokens) > 0 && s.st.tokens[0].is("include") {
-		s.include = true
+		s.unknown = true
 	}
 }
 
@@ -103,14 +105,22 @@ func (s *scanner) endsList() bool {
 	return ok
 }
 
+// maxMacro is what pfctl's lexer takes in quotes. Macros of macros could have more
+// there; here they could fill the memory.
+const maxMacro = 8096
+
 // define keeps the value of a macro that the statement defines.
 func (s *scanner) define() {
 	if s.st.err != nil || !isMacro(s.st.tokens) {
 		return
 	}
-	if m, err := parseMacro(s.dialect, s.st.tokens); err != nil {
+	switch m, err := parseMacro(s.dialect, s.st.tokens); {
+	case err != nil:
 		s.st.err = err
-	} else {
+	case len(m.Value) > maxMacro:
+		s.refuse(s.st.tokens[0].pos, "%w: a macro of more than %d characters", ErrNotModelled, maxMacro)
+		s.unknown = true
+	default:
 		s.macros[m.Name] = m.Value
 	}
 }

@@ -55,7 +55,7 @@ type scanner struct {
 	start   int               // where the line begins
 	literal int               // a character that a backslash has made an ordinary one
 	macros  map[string]string // as defined so far
-	include bool              // an include came by: macros may be defined there
+	unknown bool              // a macro may be defined that is not known here
 	expand  string            // what is left of the macro that is being expanded
 	at      position          // where that macro stands
 	brace   position          // the outermost brace that is open
@@ -220,8 +220,8 @@ func (s *scanner) expansion(pos position) {
 	switch {
 	case ok:
 		s.expand, s.at = value, pos
-	case s.include:
-		s.refuse(pos, "%w: macro %q, which an included file may define", ErrNotModelled, name.String())
+	case s.unknown:
+		s.refuse(pos, "%w: macro %q, which may be defined in an included file", ErrNotModelled, name.String())
 	default:
 		s.refuse(pos, "macro %q is not defined above", name.String())
 	}
