@@ -111,7 +111,7 @@ func TestMacrosDoNotFillTheMemory(t *testing.T) {
 	}
 	f := parse(t, FreeBSD, text)
 	assert.Empty(t, f.Check(), "pf may take it")
-	assert.Len(t, maps.Collect(f.Macros()), 13)
+	assert.Equal(t, 12, len(maps.Collect(f.Macros())), "1 to 2048 words, 4095 characters")
 }
 
 func TestMacroFormat(t *testing.T) {

@@ -170,17 +170,34 @@ func (s *scanner) token() (token, bool) {
 		case isAlnum(c) || c == ':' || c == '_':
 			return token{text: s.word(), kind: bareWord, pos: pos}, true
 		}
+		text := s.rest()[:1]
 		s.skip()
-		text := string(rune(c))
 		if next, ok := s.peek(); ok {
-			switch two := text + string(rune(next)); two {
-			case "<>", "><", "!=", "<=", ">=", "->":
+			if two := operator(c, next); two != "" {
 				s.skip()
 				text = two
 			}
 		}
 		return token{text: text, kind: punctuation, pos: pos}, true
 	}
+}
+
+// rest is the text from here, as far as it is in one piece.
+func (s *scanner) rest() string {
+	if s.expand != "" {
+		return s.expand
+	}
+	return s.text[s.pos:]
+}
+
+// operator returns the operators of two characters.
+func operator(a, b byte) string {
+	for _, op := range []string{"<>", "><", "!=", "<=", ">=", "->"} {
+		if op[0] == a && op[1] == b {
+			return op
+		}
+	}
+	return ""
 }
 
 // comment goes to the newline that ends a comment, but not over it.
