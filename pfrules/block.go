@@ -34,8 +34,8 @@ func Before(line int) Place {
 	return Place(line)
 }
 
-// Block returns the rules of a block, and whether the block is there. It is a
-// *[ParseError] if there is more in it than rules and comments, or if the lines
+// Block returns the rules of a block, each as ParseRule gives it, and whether the
+// block is there. The error is a *[ParseError] if there is more in it than rules and comments, or if the lines
 // that mark it are not one begin and one end.
 func (f *File) Block(name string) ([]Rule, bool, error) {
 	l := f.layout()
@@ -205,17 +205,12 @@ func (l *layout) find(name string) (block, bool, error) {
 
 // place returns how many lines come before a new block.
 func (l *layout) place(at Place) (int, error) {
-	i := l.lines
-	value := "Before(" + strconv.Itoa(int(at)) + ")"
+	i, value := int(at)-1, "Before("+strconv.Itoa(int(at))+")"
 	switch at {
 	case FilterStart:
-		value = "FilterStart"
-		i = l.filterStart()
+		i, value = l.filterStart(), "FilterStart"
 	case FilterEnd:
-		value = "FilterEnd"
-		i = l.filterEnd()
-	default:
-		i = int(at) - 1
+		i, value = l.filterEnd(), "FilterEnd"
 	}
 	refuse := func(format string, args ...any) (int, error) {
 		return 0, &ValueError{Field: "place", Value: value, Reason: fmt.Sprintf(format, args...)}

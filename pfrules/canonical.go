@@ -3,10 +3,17 @@ package pfrules
 import "slices"
 
 // canonical returns the rule in the form that ParseRule gives: what is the
-// default anyway is left out, and empty lists are nil.
+// default anyway is left out, what a gateway narrows is said, and empty lists are
+// nil.
 func (r Rule) canonical(d Dialect) Rule {
 	if r.State == NoState && r.Action != Pass {
 		r.State = KeepState // block and match rules have no state to begin with
+	}
+	if gw := r.Route.Gateway; r.Family == 0 && gw.IsValid() {
+		r.Family = Inet6
+		if gw.Is4() {
+			r.Family = Inet
+		}
 	}
 	if d == OpenBSD && r.Route.Gateway.IsValid() {
 		r.Route.Iface = ""

@@ -85,11 +85,9 @@ func (c *checker) text(s *scanner) {
 		}
 		c.add(position{n, len(lines[n-1]) + 1}, severity, "the last line has no newline")
 	}
-	for _, first := range s.comments {
-		for line := first; s.joined[line] && line < len(lines); line++ {
-			if strings.TrimSpace(lines[line]) != "" {
-				c.add(position{line: line + 1}, Error, "is part of the comment above, which ends in a backslash")
-			}
+	for _, n := range s.hidden {
+		if n <= len(lines) && !strings.HasPrefix(strings.TrimSpace(lines[n-1])+"#", "#") {
+			c.add(position{line: n}, Error, "is part of the comment in the line above, which ends in a backslash")
 		}
 	}
 	for i, line := range lines {

@@ -8,10 +8,13 @@ import (
 
 // ParseRule reads one rule. Its error is a *[ParseError]; it wraps
 // [ErrNotModelled] if pf may accept the rule, and this package has no field for
-// a part of it. What is pf's default anyway (keep state and flags S/SA on a pass
-// rule) is left out, and port and protocol names become the usual ones, so rules
-// that mean the same compare equal more often; the output of pfctl -nv can be
-// read too. A comment at the end is not part of the rule.
+// a part of it.
+//
+// What is pf's default anyway (keep state and flags S/SA on a pass rule) is left
+// out, port names become numbers, protocol numbers names, and a gateway sets the
+// family, so that rules are compared by what they mean: with one that Format
+// wrote, or one that pfctl -nv printed. A comment at the end is not part of the
+// rule.
 func ParseRule(d Dialect, text string) (Rule, error) {
 	if err := d.valid(); err != nil {
 		return Rule{}, err

@@ -139,8 +139,8 @@ type Route struct {
 	// it. OpenBSD does not write it beside a Gateway: there the routing table
 	// says which interface leads to the gateway, and ParseRule leaves it empty.
 	Iface string
-	// Gateway is the next hop on Iface. It narrows the rule to its family. The
-	// zero Addr is the far end of a point-to-point Iface, written "reply-to wg0"
+	// Gateway is the next hop on Iface. It narrows the rule to its family, which
+	// ParseRule and Format then say if the rule does not. The zero Addr is the far end of a point-to-point Iface, written "reply-to wg0"
 	// or, on OpenBSD, "reply-to (wg0:peer)".
 	Gateway netip.Addr
 }

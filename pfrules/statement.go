@@ -1,7 +1,7 @@
 package pfrules
 
 import (
-	"errors"
+	"cmp"
 	"strings"
 )
 
@@ -42,9 +42,7 @@ func (s *scanner) next() bool {
 			newline = true
 			continue
 		}
-		if len(s.st.tokens) == 0 {
-			s.st.first = t.pos.line
-		}
+		s.st.first = cmp.Or(s.st.first, t.pos.line)
 		t.newline = newline
 		newline = false
 		s.st.tokens = append(s.st.tokens, t)
@@ -74,11 +72,6 @@ func (s *scanner) end(depth int) {
 			why += " on its line: NetBSD has no lists over several lines"
 		}
 		s.refuse(s.brace, "%s", why)
-	}
-	if s.st.first == 0 && s.st.err != nil {
-		if perr, ok := errors.AsType[*ParseError](s.st.err); ok {
-			s.st.first = perr.Line
-		}
 	}
 	s.define()
 	if len(s.st.tokens) > 0 && s.st.tokens[0].is("include") {

@@ -1,6 +1,7 @@
 package pfrules
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -63,6 +64,7 @@ type scanner struct {
 
 	unclosed error        // a quote or brace that is open at the end of the text
 	comments []int        // lines that begin a comment and hold nothing else
+	hidden   []int        // lines that are part of a comment in the line above
 	joined   map[int]bool // lines whose newline a backslash hides
 	crlf     position     // the first line that ends in CRLF, outside comments
 }
@@ -87,6 +89,7 @@ func (s *scanner) here() position {
 // refuse notes what pfctl would refuse; the first thing in a statement counts.
 func (s *scanner) refuse(pos position, format string, args ...any) {
 	if s.st.err == nil {
+		s.st.first = cmp.Or(s.st.first, pos.line)
 		s.st.err = &ParseError{Line: pos.line, Col: pos.col, Err: fmt.Errorf(format, args...)}
 	}
 }
@@ -213,11 +216,13 @@ func (s *scanner) comment(pos position) {
 				s.pos = len(s.text)
 			}
 		}
-		c, ok := s.peek()
-		if !ok || c == '\n' {
-			return
+		if c, ok := s.peek(); !ok || c == '\n' {
+			break
 		}
 		s.skip()
+	}
+	for line := pos.line + 1; line <= s.line; line++ {
+		s.hidden = append(s.hidden, line)
 	}
 }
 
