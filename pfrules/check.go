@@ -116,14 +116,17 @@ func (c *checker) statement(st *statement) {
 // parse reads a statement that the lexer has taken, and keeps its rule.
 func (c *checker) parse(st *statement) error {
 	d, first := c.file.dialect, st.tokens[0]
-	section, known := starters[first.text]
+	_, known := starters[first.text]
+	section := sectionOf(st.tokens)
 	old := section == SectionNormalization || section == SectionTranslation
 	switch {
 	case !known || first.kind != bareWord:
 		c.add(first.pos, Warning, "%v begins no statement that is known here", first)
 		return nil
-	case !d.keyword(first.text) || d == OpenBSD && old:
-		return refusal(first, "%s has no %s statement", d, first.text)
+	case d == OpenBSD && old:
+		return refusal(first, "%s has no %s statements", d, section)
+	case !d.keyword(first.text):
+		return refusal(first, "%s has no %s", d, first.text)
 	case first.is("set") && len(st.tokens) > 3 && st.tokens[1].is("skip"):
 		c.skip(st.tokens[2:])
 	}
@@ -183,33 +186,38 @@ func (c *checker) skips(r placedRule) (line int, ok bool) {
 	return line, len(r.Ifaces) > 0
 }
 
-// rival finds the rule that takes the packets of route rule i: a quick one above,
-// or, as the last match wins, one below if rule i is not quick. A rule with the
-// same route does no harm, and a match rule decides nothing.
+// rival finds the rule that decides on the packets of route rule i in its place: a
+// quick one above, or, as the last match wins, one below if rule i is not quick.
+// One with the same route does no harm, and a match rule decides nothing.
 func (c *checker) rival(i int) {
 	r := &c.rules[i]
-	some := -1
+	winner, part := i, -1
 	for k := range c.rules {
 		a := &c.rules[k]
-		if k == i || k < i && !a.Quick || k > i && r.Quick || a.Action == Match || a.Route == r.Route {
-			continue
-		}
-		if !a.meets(r) {
+		if k == i || k < i && !a.Quick || k > i && r.Quick || a.Action == Match || !a.meets(r) {
 			continue
 		}
 		if a.covers(r) {
-			what := "the later rule in line %d takes all its packets, because this one is not quick"
-			if k < i {
-				what = "the quick rule in line %d takes all its packets"
+			winner = k
+			if part > i {
+				part = -1 // what a rule between had taken is taken from it
 			}
-			c.add(r.pos, Error, "the rule with "+r.Route.Kind.String()+" is dead: "+what, a.pos.line)
-			return
-		}
-		if some < 0 && a.Action == Pass {
-			some = k
+			if a.Quick {
+				break // the rules after it never see the packets
+			}
+		} else if part < 0 && a.Action == Pass && a.Route != r.Route {
+			part = k
 		}
 	}
-	if some >= 0 {
-		c.add(r.pos, Warning, "the rule in line %d passes some of its packets without its %s", c.rules[some].pos.line, r.Route.Kind)
+	w := &c.rules[winner]
+	switch {
+	case w.Action == Pass && w.Route == r.Route:
+		if part >= 0 {
+			c.add(r.pos, Warning, "the rule in line %d passes some of its packets without its %s", c.rules[part].pos.line, r.Route.Kind)
+		}
+	case winner < i:
+		c.add(r.pos, Error, "the rule with %s is dead: the quick rule in line %d takes all its packets", r.Route.Kind, w.pos.line)
+	case winner > i:
+		c.add(r.pos, Error, "the rule with %s is dead: the later rule in line %d takes all its packets, because this one is not quick", r.Route.Kind, w.pos.line)
 	}
 }

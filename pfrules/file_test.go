@@ -155,7 +155,7 @@ func TestParseKeepsEveryByte(t *testing.T) {
 		"a real file": real, "nothing": "", "a newline": "\n", "no final newline": "pass", "CRLF": "pass in\r\nblock\r\n",
 		"byte order mark": "\ufeffpass\n", "backslash at the end": "pass \\", "backslash and newline at the end": "pass \\\n",
 		"a comment that goes on": "# c \\\npass\n", "junk": "%& ]] ö\n'\"'\n", "late sections": "pass\nnat on a -> b\n",
-		"a brace too many": "pass }\n", "an anchor": "anchor x {\n\tpass in\n\tblock\n}\n",
+		"a brace too many": "pass }\n", "an undefined macro in a list": "pass on { $x", "an anchor": "anchor x {\n\tpass in\n\tblock\n}\n",
 	} {
 		for _, d := range dialects {
 			if d == NetBSD && name == "an anchor" {

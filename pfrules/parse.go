@@ -43,7 +43,7 @@ func (st *statement) rule(d Dialect) (Rule, error) {
 	if st.err != nil {
 		return Rule{}, st.err
 	}
-	if err := checkLists(d, st.tokens); err != nil {
+	if err := checkLists(st.tokens); err != nil {
 		return Rule{}, err
 	}
 	p := &parser{dialect: d, tokens: st.tokens}
@@ -66,7 +66,7 @@ func (st *statement) rule(d Dialect) (Rule, error) {
 
 // checkLists finds what no list may have: nothing in it, a comma at its end, or
 // a newline after a comma. Braces are balanced here.
-func checkLists(d Dialect, tokens []token) error {
+func checkLists(tokens []token) error {
 	for i, t := range tokens[:max(len(tokens)-1, 0)] {
 		next := tokens[i+1]
 		switch {

@@ -19,6 +19,8 @@ func (p *parser) routeKind() RouteKind {
 // (IF:peer) in OpenBSD.
 func (p *parser) route(r *Route) error {
 	switch t := p.peek(); {
+	case t.kind == endOfStatement:
+		return refusal(t, "%v where the gateway should be", t)
 	case t.is("{"):
 		return refusal(t, "%w: several gateways", ErrNotModelled)
 	case p.dialect == OpenBSD && p.take("("):

@@ -224,6 +224,7 @@ func TestRefusedByPf(t *testing.T) {
 		{"an address taken for an interface", "pass in reply-to 10.8.0.1 inet", old, 18, "name of an interface"},
 		{"an address@interface taken for an interface", "pass in reply-to 10.8.0.1@wg0", old, 18, "(IF 10.8.0.1)"},
 		{"an IPv6 address taken for an interface", "pass in reply-to 2001:db8::1", old, 18, "name of an interface"},
+		{"no route at all", "pass in reply-to", every, 0, "should be"},
 		{"no gateway", "pass in reply-to (wg0) inet", old, 22, "gateway"},
 		{"no closing parenthesis", "pass in reply-to (wg0 10.0.0.1 inet", old, 32, `")"`},
 		{"a keyword as interface", "pass in reply-to inet", old, 18, "keyword"},

@@ -32,7 +32,8 @@
 //  3. SetBlock and RemoveBlock change only the lines of that block; removing a
 //     new block gives the old bytes back (and a newline where the last line had
 //     none).
-//  4. Block returns what SetBlock was given, also after parsing again.
+//  4. Block returns what SetBlock was given, in the form that ParseRule gives it,
+//     also after parsing again.
 //  5. A failed edit leaves the file untouched.
 //  6. What Format accepts is one rule on one line, and is read as that rule.
 //

@@ -23,9 +23,10 @@ func (s *scanner) next() bool {
 	for {
 		t, ok := s.token()
 		if !ok { // the end of the text
+			listed := depth > 0 && s.st.err == nil
 			s.end(depth)
 			s.st.open = true
-			if depth > 0 {
+			if listed {
 				s.unclosed = s.st.err
 			}
 			return len(s.st.tokens) > 0 || s.st.err != nil
