@@ -1,6 +1,7 @@
 package pfrules
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -261,7 +262,11 @@ func TestCoversIsCertain(t *testing.T) {
 
 // With very many route rules the search stops, and says so.
 func TestCheckIsBounded(t *testing.T) {
-	f := parse(t, NetBSD, strings.Repeat("pass in on em0 route-to (em1 192.0.2.1) from 192.0.2.9\n", 4000))
+	var text strings.Builder
+	for i := range 2100 {
+		fmt.Fprintf(&text, "pass in on vlan%d route-to (em1 192.0.2.1) inet\n", i)
+	}
+	f := parse(t, NetBSD, text.String())
 	problems := f.Check()
 	require.Len(t, problems, 1)
 	assert.Equal(t, Warning, problems[0].Severity)
