@@ -214,3 +214,13 @@ func TestDialectMustBeNamed(t *testing.T) {
 	_, err = Macro{"a", "b"}.Format(zero)
 	assert.ErrorContains(t, err, "dialect")
 }
+
+// npf, NetBSD's own filter, has neither route-to nor reply-to and another
+// language: its rules are not taken for pf's.
+func TestNpfIsNotADialect(t *testing.T) {
+	f := parse(t, NetBSD, "map wm0 dynamic 10.1.0.0/24 -> 198.51.100.1\npass stateful out final on wm0 all\n")
+	for line := range f.All() {
+		t.Errorf("line %d is a rule of npf", line)
+	}
+	assert.Len(t, f.Check(), 2)
+}
