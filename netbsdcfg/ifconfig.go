@@ -1,20 +1,43 @@
 package netbsdcfg
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"net/netip"
+	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/rehost/rehost/internal/textfile"
 )
 
-// An Ifconfig is an /etc/ifconfig.IF file, see ifconfig.if(5). Every byte of it
-// is kept.
+// An Ifconfig is an /etc/ifconfig.IF file: lines for ifconfig(8) and shell
+// commands, which rc.d/network runs when it configures the interface; see
+// ifconfig.if(5).
+//
+// The text is the only truth, and everything else is computed from it:
+//
+//   - Bytes returns what was parsed, byte for byte, until something is changed.
+//   - To add what is there changes nothing.
+//   - An edit adds or removes the lines that it names. It also gives the last
+//     line its newline, without which the script loses that line: from then on
+//     the line is read.
+//   - What was added is what Commands and Addrs return.
+//   - An edit that fails changes nothing.
+//
+// Where a line is added matters, since the script runs from top to bottom:
+// addresses come before the key and the peers of a wg(4) interface, these before
+// routes, and host routes before default routes.
 type Ifconfig struct {
 	file  *textfile.File
 	lines []string // the text, cut after each newline
 }
 
-// ParseIfconfig takes a file's text; name is for messages. It cannot be saved.
+// ParseIfconfig takes a file's text. The name is for messages, and tells the
+// interface if it ends in "ifconfig.IF". The result cannot be saved. There is no
+// text that rc.d/network refuses as a whole, so the error is nil; Check says
+// what is wrong with it.
 func ParseIfconfig(name string, data []byte) (*Ifconfig, error) {
 	return newIfconfig(textfile.Parse(name, data)), nil
 }
@@ -28,7 +51,8 @@ func OpenIfconfig(path string) (*Ifconfig, error) {
 	return newIfconfig(file), nil
 }
 
-// CreateIfconfig starts a file that must not exist; it gets mode 0644.
+// CreateIfconfig starts a file that must not exist, neither now nor when it is
+// saved. It gets mode 0644: keys stay in files of their own.
 func CreateIfconfig(path string) (*Ifconfig, error) {
 	file, err := textfile.Create(path, 0o644)
 	if err != nil {
@@ -44,68 +68,287 @@ func newIfconfig(file *textfile.File) *Ifconfig {
 // Bytes returns the text as it is now.
 func (f *Ifconfig) Bytes() []byte { return textfile.Join(f.lines) }
 
-// Changes returns the unified diff against what was read, "" if there is none.
+// Changes returns the unified diff from what was read, "" if nothing changed.
 func (f *Ifconfig) Changes() string { return f.file.Changes(f.Bytes()) }
 
-// Save replaces the file, if it changed; see ErrStale.
+// Save replaces the file if it changed, keeping owner and mode. It is ErrStale
+// if the file on disk is no longer what was read.
 func (f *Ifconfig) Save(ctx context.Context) error { return f.file.Save(ctx, f.Bytes()) }
 
-// Check reports what rc.d/network would lose or misread.
-func (f *Ifconfig) Check() Problems { return nil }
-
-// A Command is one external command that rc.d/network runs for a file.
-type Command struct {
-	Line  int
-	Argv  []string
-	Shell string
+// iface returns the interface that the file's name tells, or "".
+func (f *Ifconfig) iface() string {
+	_, iface, ok := strings.Cut(filepath.Base(f.file.Name()), "ifconfig.")
+	if !ok {
+		return ""
+	}
+	return iface
 }
 
-// Commands returns the commands that rc.d/network would run, in order.
-func (f *Ifconfig) Commands(iface string) []Command { return nil }
-
-// Addrs returns the addresses that the file gives the interface.
-func (f *Ifconfig) Addrs() []netip.Prefix { return nil }
-
-// AddAddr adds an address.
-func (f *Ifconfig) AddAddr(p netip.Prefix) error { return nil }
-
-// RemoveAddr removes an address.
-func (f *Ifconfig) RemoveAddr(p netip.Prefix) bool { return false }
-
-// AddLine adds an ifconfig line.
-func (f *Ifconfig) AddLine(words ...string) error { return nil }
-
-// AddCommand adds a ! line.
-func (f *Ifconfig) AddCommand(argv ...string) error { return nil }
-
-// AddRoute adds a route.
-func (f *Ifconfig) AddRoute(dst netip.Prefix, via netip.Addr) error { return nil }
-
-// RemoveCommand removes a ! line.
-func (f *Ifconfig) RemoveCommand(argv ...string) bool { return false }
-
-// WireGuard is an ifconfig.wgN file as values.
-type WireGuard struct {
-	Address                      []netip.Prefix
-	KeyFile                      string
-	ListenPort                   uint16
-	Peers                        []WGPeer
-	EndpointVia                  netip.Addr
-	DefaultRoute4, DefaultRoute6 netip.Addr
-	Rerun                        bool
+// AddAddr adds an address, with the length of its network's prefix, after those
+// that are there. An IPv4 address becomes an alias if there is one already,
+// since without that word ifconfig(8) replaces the first; an IPv6 address always
+// does. A *ValueError says why an address is refused: it is there with another
+// prefix length, or no interface can have it.
+func (f *Ifconfig) AddAddr(p netip.Prefix) error {
+	if err := validAddr(p); err != nil {
+		return err
+	}
+	words := []string{"inet6", p.String(), "alias"}
+	if p.Addr().Is4() {
+		words = []string{"inet", p.String()}
+	}
+	for _, have := range f.Addrs() {
+		switch {
+		case have == p:
+			return nil
+		case have.Addr() == p.Addr():
+			return refusal("address", p.String(), "the file has it as "+have.String()+"; remove that first")
+		case have.Addr().Is4() && p.Addr().Is4():
+			words = []string{"inet", p.String(), "alias"}
+		}
+	}
+	return f.AddLine(words...)
 }
 
-// A WGPeer is the far end of a tunnel.
-type WGPeer struct {
-	Name             string
-	PublicKey        string
-	Endpoint         string
-	AllowedIPs       []netip.Prefix
-	PresharedKeyFile string
+// RemoveAddr removes the line that gives the interface the address, and reports
+// whether there was one. A line that does more, such as to set the MTU as well,
+// is left alone, with a *ValueError that names it. The first IPv4 address is
+// followed by the next one.
+func (f *Ifconfig) RemoveAddr(p netip.Prefix) (bool, error) {
+	iface := f.iface()
+	found := false
+	for _, e := range slices.Backward(f.read(iface)) {
+		for _, cmd := range e.cmds {
+			a, ok := parseAddr(cmd.Argv, iface)
+			if !ok || a.prefix != p || a.remove {
+				continue
+			}
+			if len(e.cmds) > 1 || a.more {
+				return false, refusal("address", p.String(), fmt.Sprintf("line %d does more than give this address", cmd.Line))
+			}
+			found = true
+		}
+	}
+	if !found {
+		return false, nil
+	}
+	f.removeLines(func(c Command) bool {
+		a, ok := parseAddr(c.Argv, iface)
+		return ok && a.prefix == p && !a.remove
+	})
+	return true, nil
 }
 
-// Ifconfig renders the file.
-func (w WireGuard) Ifconfig() (*Ifconfig, error) { return ParseIfconfig("ifconfig", nil) }
+// AddLine adds a line for ifconfig(8): the words are its arguments after the
+// interface. They are quoted as needed. A line that gives an address goes after
+// the addresses, any other before the routes. The line "dhcp" starts dhcpcd(8).
+//
+// A *ValueError is returned for words that cannot get through the shell, such as
+// one with a control character, and for the line "create", which the script
+// skips because it creates the interface by itself.
+func (f *Ifconfig) AddLine(words ...string) error {
+	if len(words) == 0 {
+		return refusal("line", "", "has no words")
+	}
+	text := strings.Join(words, " ")
+	if text == "create" {
+		return refusal("line", text, "rc.d/network skips this line; it creates the interface itself")
+	}
+	iface := f.iface()
+	want := append([]string{"ifconfig", iface}, words...)
+	if text == "dhcp" {
+		want = []string{"dhcpcd", "-n", iface}
+	} else if err := quoteAll(words, &text, "word"); err != nil {
+		return err
+	}
+	return f.add(text, want, cmp.Or(rank(want, iface), rankLink))
+}
 
-// ValidateWGConfig refuses arguments that wgconfig(8) refuses, or should.
-func ValidateWGConfig(args []string) error { return nil }
+// AddCommand adds a line that begins with ! and runs one program with these
+// arguments, exactly as given: they are quoted, so that the shell sees no $, *
+// or ; in them. wgconfig(8) and route(8) commands go where they work, any other
+// at the end of the file.
+//
+// A *ValueError is returned for what sh cannot run as a program or cannot hold
+// on a line, and for a program that would read the rest of the file as its
+// input.
+func (f *Ifconfig) AddCommand(argv ...string) error {
+	if len(argv) == 0 || argv[0] == "" {
+		return refusal("command", strings.Join(argv, " "), "names no program")
+	}
+	if slices.Contains(notPrograms, argv[0]) || slices.Contains(reserved, argv[0]) {
+		return refusal("command", argv[0], "is no program but a word of the shell")
+	}
+	var text string
+	if err := quoteAll(argv, &text, "argument"); err != nil {
+		return err
+	}
+	return f.add("!"+text, argv, cmp.Or(rank(argv, f.iface()), rankLast))
+}
+
+// RemoveCommand removes every line that runs exactly this command and nothing
+// else, however it is quoted, and reports whether there was one. $int in the
+// file is the interface that the file's name tells.
+func (f *Ifconfig) RemoveCommand(argv ...string) bool {
+	return f.removeLines(func(c Command) bool { return c.Argv != nil && slices.Equal(c.Argv, argv) })
+}
+
+// AddRoute adds a route(8) command for a host (a prefix of full length), a
+// network, or everything (0.0.0.0/0 or ::/0), in the place that works.
+//
+// A *ValueError is returned if the gateway is of the other family, if another
+// gateway is set for the same destination, or if a default route's gateway lies
+// in none of the prefixes that the file connects, when it connects any of that
+// family.
+func (f *Ifconfig) AddRoute(dst netip.Prefix, via netip.Addr) error {
+	if err := validRoute(dst, via); err != nil {
+		return err
+	}
+	if dst.Bits() == 0 {
+		if err := connected("gateway", via, f.Addrs()); err != nil {
+			return err
+		}
+	}
+	for _, cmd := range f.Commands(f.iface()) {
+		have, ok := parseRoute(cmd.Argv)
+		switch {
+		case !ok || have.dst != dst:
+		case have.via == via:
+			return nil
+		default:
+			return refusal("route", dst.String(), fmt.Sprintf("line %d routes it through %s", cmd.Line, have.via))
+		}
+	}
+	return f.AddCommand(route{dst, via}.argv()...)
+}
+
+// add inserts a line that must be read as the one command want.
+func (f *Ifconfig) add(text string, want []string, rank int) error {
+	iface := f.iface()
+	// The quoting is right by construction; this is what makes it sure.
+	s := newShell(iface).line(text)
+	if s.err != nil || s.shell != "" || len(s.argvs) != 1 || !slices.Equal(s.argvs[0], want) {
+		return refusal("line", text, "sh would not read it as one command with these words")
+	}
+	if s.input != takesNothing {
+		return refusal("command", want[0], "reads its standard input, which is the rest of the file")
+	}
+	entries := f.read(iface)
+	for _, e := range entries {
+		for _, cmd := range e.cmds {
+			if cmd.Argv != nil && slices.Equal(cmd.Argv, want) {
+				return nil
+			}
+		}
+	}
+	at := place(entries, iface, rank)
+	f.complete(at == len(f.lines))
+	if at > len(f.lines)-1 {
+		at = len(f.lines)
+	}
+	f.lines = textfile.Insert(f.lines, at, text)
+	return nil
+}
+
+// complete gives the last line its newline. If something is to follow it, a
+// backslash at its end must not swallow that.
+func (f *Ifconfig) complete(follow bool) {
+	n := len(f.lines)
+	if n == 0 {
+		return
+	}
+	if !strings.HasSuffix(f.lines[n-1], "\n") {
+		f.lines[n-1] += "\n"
+	}
+	if entries := f.entries(); follow && entries[len(entries)-1].lost {
+		f.lines = append(f.lines, "\n")
+	}
+}
+
+// removeLines removes the entries whose only command matches.
+func (f *Ifconfig) removeLines(match func(Command) bool) bool {
+	var kept []string
+	found := false
+	for _, e := range f.read(f.iface()) {
+		if len(e.cmds) == 1 && match(e.cmds[0]) {
+			found = true
+			continue
+		}
+		kept = append(kept, f.lines[e.first:e.end]...)
+	}
+	if found {
+		f.lines = kept
+		f.complete(false)
+	}
+	return found
+}
+
+// The order in which the lines of a file work. Other lines have rank 0 and stay
+// where they are.
+const (
+	rankAddr = iota + 1
+	rankKey
+	rankPeer
+	rankLink
+	rankRoute
+	rankDefault
+	rankLast
+)
+
+// rank returns the rank of a command.
+func rank(argv []string, iface string) int {
+	if len(argv) == 0 {
+		return 0
+	}
+	if _, ok := parseAddr(argv, iface); ok {
+		return rankAddr
+	}
+	if r, ok := parseRoute(argv); ok {
+		if r.dst.Bits() == 0 {
+			return rankDefault
+		}
+		return rankRoute
+	}
+	if filepath.Base(argv[0]) == "wgconfig" && len(argv) > 2 {
+		switch argv[2] {
+		case "set":
+			return rankKey
+		case "add", "delete":
+			return rankPeer
+		}
+	}
+	return 0
+}
+
+// place returns the index of the line before which a command of the given rank
+// belongs: after the last of its rank or lower, but before the first of a higher
+// rank and before any command that reads the lines after it. It never lies
+// inside lines that a backslash joins, nor between a command and the comment
+// above it.
+func place(entries []entry, iface string, max int) int {
+	after := -1
+	for i, e := range entries {
+		highest := 0
+		for _, cmd := range e.cmds {
+			if r := rank(cmd.Argv, iface); r > highest {
+				highest = r
+			}
+		}
+		switch {
+		case highest > max || e.input != takesNothing:
+			if after >= 0 {
+				return after
+			}
+			for i > 0 && strings.HasPrefix(entries[i-1].text, "#") {
+				i--
+			}
+			return entries[i].first
+		case highest > 0:
+			after = e.end
+		}
+	}
+	if len(entries) == 0 {
+		return 0
+	}
+	return entries[len(entries)-1].end
+}
