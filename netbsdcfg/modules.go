@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/rehost/rehost/internal/textfile"
-	"mvdan.cc/sh/v3/syntax"
 )
 
 // Modules is a modules.conf(5): the kernel modules that rc.d/modules loads at
@@ -93,11 +92,11 @@ func (m *Modules) All() iter.Seq[Module] {
 // is a *ValueError. So it is for a module that is there with other arguments.
 func (m *Modules) Add(name string, args ...string) error {
 	if !plainWord(name) || strings.Contains("-=", name[:1]) {
-		return &ValueError{Field: "module", Value: name, Reason: "is not the name of a module"}
+		return refusal("module", name, "is not the name of a module")
 	}
 	for _, arg := range args {
 		if !plainWord(arg) {
-			return &ValueError{Field: "module " + name, Value: arg, Reason: "needs quotes, which do not survive the way to modload(8)"}
+			return refusal("module "+name, arg, "needs quotes, which do not survive the way to modload(8)")
 		}
 	}
 	lines := slices.Clone(m.lines)
@@ -114,7 +113,7 @@ func (m *Modules) Add(name string, args ...string) error {
 			continue
 		}
 		if len(args) > 0 && !slices.Equal(e.Args, args) {
-			return &ValueError{Field: "module " + name, Value: strings.Join(args, " "), Reason: fmt.Sprintf("is there with the arguments %q in line %d", e.Args, e.Line)}
+			return refusal("module "+name, strings.Join(args, " "), fmt.Sprintf("is there with the arguments %q in line %d", e.Args, e.Line))
 		}
 		if !e.lostIn(m.lines) {
 			return nil
@@ -244,35 +243,13 @@ func (e *moduleEntry) split(text, quoted string) {
 		at++
 	}
 	e.raw = text[at:to]
-	e.Args, e.shell = shellWords(e.raw)
-}
-
-// shellWords returns the words that eval makes of a text, without a comment. It
-// reports true, and returns the text's own words, if the shell would do more
-// than that.
-func shellWords(text string) (words []string, more bool) {
-	if text == "" {
-		return nil, false
+	// "eval set -- $args", as for a line of ifconfig.IF.
+	s := newShell("").arguments(strings.Join(strings.FieldsFunc(e.raw, isBlank), " "))
+	if e.shell = s.err != nil || s.shell != "" || len(s.argvs) != 1; e.shell {
+		e.Args = strings.FieldsFunc(e.raw, isBlank)
+	} else if words := s.argvs[0][2:]; len(words) > 0 {
+		e.Args = words
 	}
-	// The text is not quoted on its way to eval: runs of blanks become one.
-	joined := strings.Join(strings.FieldsFunc(text, func(c rune) bool { return c == ' ' || c == '\t' }), " ")
-	// With a word in front, an argument is none of the shell's own words.
-	file, err := syntax.NewParser(syntax.Variant(syntax.LangPOSIX)).Parse(strings.NewReader("set "+mask(joined)), "")
-	if err != nil || len(file.Stmts) != 1 {
-		return strings.Fields(text), true
-	}
-	call, ok := file.Stmts[0].Cmd.(*syntax.CallExpr)
-	if stmt := file.Stmts[0]; !ok || stmt.Background || stmt.Semicolon.IsValid() || len(stmt.Redirs) > 0 {
-		return strings.Fields(text), true
-	}
-	for _, w := range call.Args[1:] {
-		word, plain := unquote(joined[w.Pos().Offset()-4 : w.End().Offset()-4])
-		if !plain {
-			return strings.Fields(text), true
-		}
-		words = append(words, word)
-	}
-	return words, false
 }
 
 // plainWord reports whether a text is a word that a shell reads as it stands.

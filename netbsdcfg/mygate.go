@@ -66,13 +66,20 @@ func (g *MyGate) Save(ctx context.Context) error { return g.file.Save(ctx, g.Byt
 // Gateway returns the first word that is not in a comment: an address, or a
 // name of /etc/hosts. It returns "" if the file sets no gateway.
 func (g *MyGate) Gateway() string {
-	for line := range strings.Lines(g.text) {
-		line, _, _ = strings.Cut(line, "#")
-		if words := strings.Fields(line); len(words) > 0 {
-			return words[0]
+	word, _ := g.find()
+	return word
+}
+
+// find returns the gateway and its line.
+func (g *MyGate) find() (gateway string, line int) {
+	for text := range strings.Lines(g.text) {
+		line++
+		text, _, _ = strings.Cut(text, "#")
+		if words := strings.Fields(text); len(words) > 0 {
+			return words[0], line
 		}
 	}
-	return ""
+	return "", 0
 }
 
 // Set makes an address the gateway, and the only text of the file: a comment

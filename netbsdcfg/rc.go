@@ -152,20 +152,20 @@ func (r *RC) Enable(service string, on bool) error {
 // if the script is broken.
 func (r *RC) Set(key, value string) error {
 	if !validKey(key) {
-		return &ValueError{Field: "rc.conf variable", Value: key, Reason: "is not a name of letters, digits and underscores"}
+		return refusal("rc.conf variable", key, "is not a name of letters, digits and underscores")
 	}
 	if old, ok := r.Get(key); ok && old == value {
 		return nil
 	}
 	if i := strings.IndexFunc(value, unicode.IsControl); i >= 0 || !utf8.ValidString(value) {
-		return &ValueError{Field: key, Value: value, Reason: "is not one line of text"}
+		return refusal(key, value, "is not one line of text")
 	}
 	s := r.script()
 	if s.err != nil {
 		return r.broken()
 	}
 	if !r.edit(r.withValue(s, key, value), key, &value) {
-		return &ValueError{Field: key, Value: value, Reason: "cannot be set: the shell would read a new line here as something else"}
+		return refusal(key, value, "cannot be set: the shell would read a new line here as something else")
 	}
 	return nil
 }

@@ -76,14 +76,27 @@ func (r *RC) Uncomment(key string) bool {
 	if text != r.text {
 		return r.edit(text, key, &value)
 	}
-	for _, at := range slices.Backward(s.comments) {
-		line := r.text[at:lineEnd(r.text, at)]
-		body := strings.TrimLeft(line[1:], " \t")
-		if v, ok := assigned(key, body); ok {
-			return r.edit(r.text[:at]+r.text[at+len(line)-len(body):], key, &v)
-		}
+	if at, body, ok := r.commentedOut(key); ok {
+		value, _ := assigned(key, r.text[body:lineEnd(r.text, body)])
+		return r.edit(r.text[:at]+r.text[body:], key, &value)
 	}
 	return false
+}
+
+// commentedOut returns where the last line begins that is a # and then an
+// assignment of the variable, and where the assignment begins in it.
+func (r *RC) commentedOut(key string) (at, body int, ok bool) {
+	for _, at := range slices.Backward(r.script().comments) {
+		line := r.text[at:lineEnd(r.text, at)]
+		text, marked := strings.CutPrefix(line, mark)
+		if !marked {
+			text = strings.TrimLeft(line[1:], " \t")
+		}
+		if _, ok := assigned(key, text); ok {
+			return at, at + len(line) - len(text), true
+		}
+	}
+	return 0, 0, false
 }
 
 // assigned reads a line that was commented out.

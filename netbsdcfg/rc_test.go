@@ -18,7 +18,8 @@ func parseRC(t *testing.T, text string) *RC {
 func TestSmoke(t *testing.T) {
 	rc := parseRC(t, "if [ -r /etc/defaults/rc.conf ]; then\n\t. /etc/defaults/rc.conf\nfi\nrc_configured=YES\ndefaultroute=\"192.168.14.254\"\t# home\npf=YES npf=no\n")
 	v, ok := rc.Get("defaultroute")
-	assert.True(t, ok); assert.Equal(t, "192.168.14.254", v)
+	assert.True(t, ok)
+	assert.Equal(t, "192.168.14.254", v)
 	require.NoError(t, rc.Set("defaultroute", "10.0.0.1"))
 	assert.Equal(t, "", rc.Changes())
 	assert.True(t, rc.Comment("defaultroute"))

@@ -80,7 +80,7 @@ func CreateSysctl(path string, os OS) (*Sysctl, error) {
 
 func newSysctl(file *textfile.File, os OS) (*Sysctl, error) {
 	if os != NetBSD && os != Linux {
-		return nil, &ValueError{Field: "OS", Value: os.String(), Reason: "is neither NetBSD nor Linux"}
+		return nil, refusal("OS", os.String(), "is neither NetBSD nor Linux")
 	}
 	if err := noNUL(file); err != nil {
 		return nil, err
@@ -131,17 +131,17 @@ func (s *Sysctl) All() iter.Seq2[string, string] {
 // backslash, which would be a comment or join lines.
 func (s *Sysctl) Set(name, value string) error {
 	if !sysctlName(name) {
-		return &ValueError{Field: "sysctl variable", Value: name, Reason: "is not a name with dots between its parts"}
+		return refusal("sysctl variable", name, "is not a name with dots between its parts")
 	}
 	if old, ok := s.Get(name); ok && old == value {
 		return nil
 	}
 	if reason := s.os.foreign(name); reason != "" {
-		return &ValueError{Field: "sysctl variable", Value: name, Reason: reason}
+		return refusal("sysctl variable", name, reason)
 	}
 	if strings.TrimSpace(value) != value || value == "" || strings.ContainsAny(value, `#\`) ||
 		!utf8.ValidString(value) || strings.IndexFunc(value, unicode.IsControl) >= 0 {
-		return &ValueError{Field: name, Value: value, Reason: "is not one line of text without # and backslash"}
+		return refusal(name, value, "is not one line of text without # and backslash")
 	}
 	entries := s.entries()
 	if i, ok := lastEntries(entries)[name]; ok {

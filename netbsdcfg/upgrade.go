@@ -30,22 +30,22 @@ type Step struct {
 func UpgradeSteps(from, to, url string) ([]Step, error) {
 	have, ok := parseVersion(from)
 	if !ok {
-		return nil, &ValueError{Field: "version", Value: from, Reason: "is not a version such as 9.0 or 10.1"}
+		return nil, refusal("version", from, "is not a version such as 9.0 or 10.1")
 	}
 	want, ok := parseVersion(to)
 	if !ok {
-		return nil, &ValueError{Field: "version", Value: to, Reason: "is not a version such as 9.0 or 10.1"}
+		return nil, refusal("version", to, "is not a version such as 9.0 or 10.1")
 	}
 	if reason := badURL(url); reason != "" {
-		return nil, &ValueError{Field: "URL", Value: url, Reason: reason}
+		return nil, refusal("URL", url, reason)
 	}
 	switch {
 	case want == have:
-		return nil, &ValueError{Field: "version", Value: to, Reason: "is the version that runs already"}
+		return nil, refusal("version", to, "is the version that runs already")
 	case want.major < have.major || want.major == have.major && want.minor < have.minor:
-		return nil, &ValueError{Field: "version", Value: to, Reason: "is older than " + from + ": a downgrade is not supported"}
+		return nil, refusal("version", to, "is older than "+from+": a downgrade is not supported")
 	case want.major > have.major+1:
-		return nil, &ValueError{Field: "version", Value: to, Reason: "skips a major release: upgrade " + from + " to " + strconv.Itoa(have.major+1) + " first"}
+		return nil, refusal("version", to, "skips a major release: upgrade "+from+" to "+strconv.Itoa(have.major+1)+" first")
 	case want.major == have.major:
 		return []Step{{sysupgrade("auto", url), "fetch and install kernel, modules and sets, merge /etc, clean up", true}}, nil
 	}
