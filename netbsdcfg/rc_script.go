@@ -40,6 +40,7 @@ type other struct {
 	at      int
 	text    string
 	names   []string // what it may set, as far as it says so
+	locks   []string // what it may make readonly
 	any     bool     // it may set anything
 	message string
 	error   bool
@@ -71,17 +72,35 @@ func readScript(text string) *script {
 	return s
 }
 
-// mask puts a stand-in for what the parser would drop (a carriage return) or
-// refuse (what is not UTF-8), while the shell does neither. Offsets stay.
+// mask puts a stand-in for what the parser takes for something else than the
+// shell does; offsets stay. It drops a carriage return, refuses what is not
+// UTF-8, and joins lines at a backslash that ends a comment. (Where the # was in
+// quotes after all, the lines are in the same quotes, joined or not.)
 func mask(text string) string {
 	masked := []byte(text)
+	comment, backslashes := false, 0
 	for i, c := range masked {
-		if c == '\r' || c >= 0x80 {
-			masked[i] = 0x01
+		switch {
+		case c == '#' && (i == 0 || strings.IndexByte(" \t\n;&|()`", masked[i-1]) >= 0):
+			comment = true
+		case c == '\n':
+			if comment && backslashes%2 == 1 {
+				masked[i-1] = standIn
+			}
+			comment = false
+		case c == '\r' || c >= 0x80:
+			masked[i] = standIn
+		}
+		if c == '\\' {
+			backslashes++
+		} else {
+			backslashes = 0
 		}
 	}
 	return string(masked)
 }
+
+const standIn = 0x01 // an ordinary character of a word
 
 func shellError(err error) *ParseError {
 	out := &ParseError{Err: err}
@@ -101,7 +120,8 @@ type scriptReader struct {
 	funcs  map[string]bool // functions defined so far
 	bodies []string        // what the bodies of functions may set
 	wild   bool            // a function may set anything
-	locked map[string]bool // made readonly: a later assignment fails
+	locked map[string]bool // made readonly: the shell gives up at an assignment
+	lost   bool            // it may have given up
 	fresh  []string        // set since a statement that may set anything
 }
 
@@ -201,6 +221,11 @@ func (r *scriptReader) export(stmt *syntax.Stmt, call *syntax.CallExpr) bool {
 
 // assign records an assignment, as an other if its value is not plain.
 func (r *scriptReader) assign(stmt *syntax.Stmt, a assignment, node syntax.Node) {
+	if r.locked[a.key] {
+		r.lost = true
+		r.others = append(r.others, other{at: a.start, text: r.text[a.start:a.end], error: true,
+			message: "the variable is readonly: the shell stops here"})
+	}
 	value, plain := unquote(r.text[a.valueAt:a.end])
 	if !plain {
 		o := r.touched(node)
@@ -211,10 +236,11 @@ func (r *scriptReader) assign(stmt *syntax.Stmt, a assignment, node syntax.Node)
 	}
 	a.value, a.from, a.to = value, int(stmt.Pos().Offset()), r.stmtEnd(stmt)
 	r.assigns = append(r.assigns, a)
-	if !r.locked[a.key] {
-		r.vars[a.key] = len(r.assigns) - 1
-		r.fresh = append(r.fresh, a.key)
+	r.vars[a.key] = len(r.assigns) - 1
+	if r.lost {
+		r.vars[a.key] = unknown
 	}
+	r.fresh = append(r.fresh, a.key)
 }
 
 // opaque records a statement that is not evaluated, and forgets what it may
@@ -231,6 +257,10 @@ func (r *scriptReader) add(o other) {
 	r.others = append(r.others, o)
 	for _, key := range o.names {
 		r.vars[key] = unknown
+		r.lost = r.lost || r.locked[key]
+	}
+	for _, key := range o.locks {
+		r.locked[key] = true
 	}
 	if o.any {
 		for _, key := range r.fresh {
@@ -251,6 +281,9 @@ func (r *scriptReader) define(f *syntax.FuncDecl) {
 	body := r.touched(f.Body)
 	r.funcs[f.Name.Value] = true
 	r.bodies, r.wild = append(r.bodies, body.names...), r.wild || body.any
+	for _, key := range body.locks {
+		r.locked[key] = true
+	}
 }
 
 func (r *scriptReader) slice(stmt *syntax.Stmt) string {

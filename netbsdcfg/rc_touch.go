@@ -60,7 +60,7 @@ func (r *scriptReader) command(o *other, call *syntax.CallExpr) {
 			case validKey(key):
 				o.names = append(o.names, key)
 				if name == "readonly" {
-					r.locked[key] = true
+					o.locks = append(o.locks, key)
 				}
 			case len(key) == 0 || key[0] != '-':
 				o.any = true
