@@ -164,7 +164,7 @@ func (m *Modules) Check() Problems {
 			add(e.Line, Warning, "a backslash joins this line with the next one")
 		}
 		switch {
-		case strings.Contains(e.raw, "\r"):
+		case strings.HasSuffix(e.Name+e.raw, "\r"):
 			add(e.Line, Error, "the line ends in CR LF: the CR becomes part of the last word")
 		case !plainWord(e.Name):
 			add(e.Line, Error, "%q is no name of a module", e.Name)
