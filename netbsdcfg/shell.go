@@ -91,7 +91,7 @@ func (sh *shell) arguments(text string) reading {
 	for i, stmt := range s.tree.Stmts {
 		argv, ok := sh.plain(stmt, false)
 		switch {
-		case i == 0 && isCall(stmt) && len(s.tree.Stmts) == 1 && argv == nil:
+		case i == 0 && argv == nil && isCall(stmt) && len(s.tree.Stmts) == 1 && !strings.ContainsAny(text, "*?["):
 			s.shell = "ifconfig " + sh.iface + " " + text
 			return s
 		case i == 0 && argv != nil:
@@ -107,7 +107,7 @@ func (sh *shell) arguments(text string) reading {
 	return s
 }
 
-// evaluated is the script's own text for a line.
+// evaluated is the script's own text for a line, with globbing off.
 func (sh *shell) evaluated(text string) string {
 	return "set -f\nset -- " + text + "\nifconfig " + sh.iface + ` "$@"`
 }
@@ -116,6 +116,9 @@ func (sh *shell) evaluated(text string) string {
 // only this parser refuses is left to the shell.
 func (sh *shell) parse(text string) reading {
 	tree, err := sh.parser.Parse(strings.NewReader(encode(text)), "")
+	if err == nil && runsIn(tree) {
+		return reading{shell: text}
+	}
 	if err == nil {
 		s := reading{tree: tree}
 		for _, stmt := range tree.Stmts {
@@ -132,6 +135,20 @@ func (sh *shell) parse(text string) reading {
 		err = errors.New(plainText(e.Text))
 	}
 	return reading{err: err}
+}
+
+// runsIn reports whether a command is called "in": a word that some shells keep
+// for their grammar everywhere, and refuse the whole text.
+func runsIn(tree *syntax.File) bool {
+	found := false
+	syntax.Walk(tree, func(node syntax.Node) bool {
+		call, ok := node.(*syntax.CallExpr)
+		if ok && len(call.Args) > 0 && call.Args[0].Lit() == "in" {
+			found = true
+		}
+		return !found
+	})
+	return found
 }
 
 // isCall reports whether stmt is one command with its words and nothing else.
@@ -304,37 +321,41 @@ func redirectsInput(r *syntax.Redirect) bool {
 // reads knows the programs that read their standard input. Others may too.
 func (sh *shell) reads(call *syntax.CallExpr) appetite {
 	var argv []string
+	sure := true
 	for _, word := range call.Args {
-		text, ok := sh.word(word, false)
-		if !ok {
-			text = "unknown"
-		}
+		text, ok := sh.word(word, true)
+		sure = sure && ok
 		argv = append(argv, text)
 	}
 	if len(argv) == 0 {
 		return takesNothing
 	}
-	args := argv[1:]
-	all := false
+	takes, args := takesNothing, argv[1:]
 	switch path.Base(argv[0]) {
 	case "read":
-		return takesLine
-	case "wg-keygen":
-		all = slices.Contains(args, "--pub")
+		takes = takesLine
 	case "tee", "tr", "xargs":
-		all = true
+		takes = takesAll
+	case "wg-keygen":
+		if !sure || slices.Contains(args, "--pub") {
+			takes = takesAll
+		}
 	case "ssh":
-		all = !slices.Contains(args, "-n")
+		if !slices.Contains(args, "-n") {
+			takes = takesAll
+		}
 	case "cat", "sh", "sort", "uniq", "head", "tail", "wc", "md5", "cksum":
 		files := slices.DeleteFunc(slices.Clone(args), func(arg string) bool {
 			return strings.HasPrefix(arg, "-") && arg != "-" || strings.Trim(arg, "0123456789") == ""
 		})
-		all = len(files) == 0 || slices.Contains(files, "-")
+		if len(files) == 0 || slices.Contains(files, "-") {
+			takes = takesAll
+		}
 	}
-	if all {
-		return takesAll
+	if !sure {
+		return perhaps(takes)
 	}
-	return takesNothing
+	return takes
 }
 
 // notPrograms are the words that run no program in rc.d/network: builtins of
