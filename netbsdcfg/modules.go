@@ -101,11 +101,10 @@ func (m *Modules) Add(name string, args ...string) error {
 	}
 	lines := slices.Clone(m.lines)
 	if n := len(lines); n > 0 {
-		if !strings.HasSuffix(lines[n-1], "\n") {
-			lines[n-1] += "\n"
-		}
-		if entries := readModules(lines); len(entries) > 0 && entries[len(entries)-1].lost {
-			lines = append(lines, "\n") // a backslash waits for the next line
+		text := strings.TrimSuffix(lines[n-1], "\n")
+		lines[n-1] = text + "\n"
+		if continues(text) {
+			lines = append(lines, "\n") // or the backslash would join what follows
 		}
 	}
 	for _, e := range readModules(lines) {

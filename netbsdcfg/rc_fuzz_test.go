@@ -160,6 +160,7 @@ func FuzzModules(f *testing.F) {
 	f.Add("foo", "if_wg", "-f x=1")
 	f.Add("foo -b \"x y\" # c\n\\\n", "foo", "")
 	f.Add("a\\\nb\n#c\\\nd\n", "ab", "")
+	f.Add("b\n#c\\", "ab", "")
 	f.Add("a;reboot\n$(x)\nb 'c\n", "x", "$(reboot)")
 	f.Fuzz(func(t *testing.T, text, name, args string) {
 		m, err := ParseModules("modules.conf", []byte(text))
