@@ -139,7 +139,7 @@ func TestHostCheckOfWhatSpansFiles(t *testing.T) {
 		{"an endpoint that is a name", with(without(homeHost, "!route add -host 203.0.113.63 192.168.14.254"), "203.0.113.63:51820", "router.example.net:51820"), ""},
 		{"a copy that looks like an interface's", homeHost + "-- ifconfig.wg0.bak --\nup\n", "ifconfig.wg0.bak: warning: names no interface, but rc.d/network may take it for one"},
 		{"no rc.conf", "-- modules.conf --\n", "rc.conf: error: there is none: the machine boots to single user"},
-		{"a problem of modules.conf", "-- rc.conf --\nrc_configured=YES\n-- modules.conf --\nfoo it's\n", `modules.conf:1: error: "it's" is not plain words: rc.d/modules has the shell run it`},
+		{"a problem of modules.conf", "-- rc.conf --\nrc_configured=YES\n-- modules.conf --\nfoo it's\n", `modules.conf:1: error: the shell refuses "it's": foo is not loaded`},
 		{"a Linux name in sysctl.conf", with(homeHost, "net.inet.ip.forwarding", "net.ipv4.ip_forward"),
 			"sysctl.conf:1: error: net.ipv4.ip_forward is a name of Linux, not of NetBSD: net.inet.ip.forwarding is meant"},
 	}

@@ -27,7 +27,7 @@ type Modules struct {
 // A Module is a line of a modules.conf.
 type Module struct {
 	Name string   // such as "if_wg"
-	Args []string // for modload(8); nil if there are none
+	Args []string // for modload(8); nil if there are none. What only the shell could tell stays as it is written
 	Line int      // from 1; Add does not look at it
 }
 
@@ -78,7 +78,7 @@ func (m *Modules) Save(ctx context.Context) error { return m.file.Save(ctx, m.By
 func (m *Modules) All() iter.Seq[Module] {
 	return func(yield func(Module) bool) {
 		for _, e := range readModules(m.lines) {
-			if !e.lost && !yield(e.Module) {
+			if !e.lost && !e.refused && !yield(e.Module) {
 				return
 			}
 		}
@@ -108,7 +108,7 @@ func (m *Modules) Add(name string, args ...string) error {
 		}
 	}
 	for _, e := range readModules(lines) {
-		if e.Name != name {
+		if e.Name != name || e.refused {
 			continue
 		}
 		if len(args) > 0 && !slices.Equal(e.Args, args) {
@@ -167,6 +167,8 @@ func (m *Modules) Check() Problems {
 			add(e.Line, Error, "the line ends in CR LF: the CR becomes part of the last word")
 		case !plainWord(e.Name):
 			add(e.Line, Error, "%q is no name of a module", e.Name)
+		case e.refused:
+			add(e.Line, Error, "the shell refuses %q: %s is not loaded", e.raw, e.Name)
 		case e.shell:
 			add(e.Line, Error, "%q is not plain words: rc.d/modules has the shell run it", e.raw)
 		}
@@ -177,10 +179,11 @@ func (m *Modules) Check() Problems {
 // A moduleEntry is a line as the shell's read takes it.
 type moduleEntry struct {
 	Module
-	end   int    // lines up to here belong to it
-	raw   string // the arguments as they reach eval
-	lost  bool   // the file ends before its newline
-	shell bool   // the arguments are more than words
+	end     int    // lines up to here belong to it
+	raw     string // the arguments as they reach eval
+	lost    bool   // the file ends before its newline
+	refused bool   // the shell gives up at the arguments, and loads nothing
+	shell   bool   // the arguments are more than words
 }
 
 // lostIn reports whether the same entry is lost as the text stands in lines.
@@ -244,7 +247,9 @@ func (e *moduleEntry) split(text, quoted string) {
 	e.raw = text[at:to]
 	// "eval set -- $args", as for a line of ifconfig.IF.
 	s := newShell("").arguments(strings.Join(strings.FieldsFunc(e.raw, isBlank), " "))
-	if e.shell = s.err != nil || s.shell != "" || len(s.argvs) != 1; e.shell {
+	e.refused = s.err != nil
+	e.shell = s.shell != "" || len(s.argvs) > 1
+	if e.shell || e.refused {
 		e.Args = strings.FieldsFunc(e.raw, isBlank)
 	} else if words := s.argvs[0][2:]; len(words) > 0 {
 		e.Args = words

@@ -105,7 +105,7 @@ func TestModulesCheck(t *testing.T) {
 		{"CR LF in an argument", "if_wg -f\r\n", `1: error: the line ends in CR LF: the CR becomes part of the last word`},
 		{"a name that is none", "if_wg#tunnel\n", `1: error: "if_wg#tunnel" is no name of a module`},
 		{"a command", "foo $(reboot)\n", `1: error: "$(reboot)" is not plain words: rc.d/modules has the shell run it`},
-		{"a quote that does not end", "foo it's\n", `1: error: "it's" is not plain words: rc.d/modules has the shell run it`},
+		{"a quote that does not end", "foo it's\n", `1: error: the shell refuses "it's": foo is not loaded`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -2,6 +2,7 @@ package netbsdcfg
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -17,10 +18,9 @@ import (
 // rcKeys are the variables that the scripts of these tests use.
 var rcKeys = []string{"a", "b", "c", "pf", "ifconfig_wg0"}
 
-// sourced has the machine's own shell source a script, as rc(8) does, and
-// returns the variables that are set then. It runs in an empty directory
-// without any program. died is true if the shell gave up.
-func sourced(t *testing.T, text string) (vars map[string]string, died bool) {
+// runShell runs a script with the machine's own shell, in a directory that
+// holds the given file and one that is called other, without any program.
+func runShell(t *testing.T, script, name, text string) string {
 	t.Helper()
 	const sh = "/bin/sh"
 	if _, err := os.Stat(sh); err != nil {
@@ -28,17 +28,24 @@ func sourced(t *testing.T, text string) (vars map[string]string, died bool) {
 		t.Skip("needs " + sh)
 	}
 	dir := t.TempDir()
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "rc.conf"), []byte(text), 0o644))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "other"), []byte("a=other\n"), 0o644))
-	script := "trap 'for k in " + strings.Join(rcKeys, " ") + "; do eval \"s=\\${$k+x} v=\\$$k\"; printf \"%s %s\\0\" \"$s$k\" \"$v\"; done; printf \"%s\\0\" \"$done\"' EXIT\n" +
-		". ./rc.conf >/dev/null\ndone=done\n"
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, sh, "-c", script)
 	cmd.Dir, cmd.Env = dir, []string{"PATH=" + filepath.Join(dir, "none")}
 	out, _ := cmd.Output() // the status is that of the script's last command
 	require.NoError(t, ctx.Err())
-	words := strings.Split(string(out), "\x00")
+	return string(out)
+}
+
+// sourced has the shell source a script, as rc(8) does, and returns the
+// variables that are set then. died is true if the shell gave up.
+func sourced(t *testing.T, text string) (vars map[string]string, died bool) {
+	t.Helper()
+	out := runShell(t, "trap 'for k in "+strings.Join(rcKeys, " ")+"; do eval \"s=\\${$k+x} v=\\$$k\"; printf \"%s %s\\0\" \"$s$k\" \"$v\"; done; printf \"%s\\0\" \"$done\"' EXIT\n"+
+		". ./rc.conf >/dev/null\ndone=done\n", "rc.conf", text)
+	words := strings.Split(out, "\x00")
 	require.Len(t, words, len(rcKeys)+2, "%q", out)
 	vars = map[string]string{}
 	for i, key := range rcKeys {
@@ -157,5 +164,41 @@ func TestRandomScriptsAndEditsAreWhatARealShellReads(t *testing.T) {
 	}
 	for _, what := range []string{"Set", "Comment", "Uncomment"} {
 		assert.Positive(t, done[what], what)
+	}
+}
+
+// rcModules is modules_start of NetBSD's rc.d/modules, with a modload that
+// prints its arguments.
+const rcModules = `
+modload() { printf '<'; for a; do printf '%s|' "$a"; done; printf '>\n'; }
+while read name args; do
+	case $name in
+	''|"#"*)
+		;;
+	*)
+		(
+			set -o noglob
+			eval set -- $args
+			modload "$@" "$name"
+		)
+		;;
+	esac
+done < ./modules.conf
+`
+
+func TestRandomModulesAreWhatARealShellLoads(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	pieces := []string{"if_wg", "foo", "-f", "x=1", " ", "  ", "\t", "\\", "\\\\", "\\\n", "\n", "\n", "\n", "#", " # c", "'a  b'", "\"c d\"", "=", "*"}
+	for range 300 {
+		var text strings.Builder
+		for range r.IntN(14) {
+			text.WriteString(pieces[r.IntN(len(pieces))])
+		}
+		m := parseModules(t, text.String())
+		var want strings.Builder
+		for mod := range m.All() {
+			fmt.Fprintf(&want, "<%s>\n", strings.Join(append(mod.Args, mod.Name, ""), "|"))
+		}
+		require.Equal(t, runShell(t, rcModules, "modules.conf", text.String()), want.String(), "%q", text.String())
 	}
 }

@@ -2,7 +2,6 @@ package netbsdcfg
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"maps"
 	"os"
@@ -234,87 +233,6 @@ func TestRCUnset(t *testing.T) {
 	assert.False(t, parseRC(t, "b=1\n").Unset("a"))
 }
 
-func TestRCCommentAndBack(t *testing.T) {
-	tests := []struct{ name, in, commented string }{
-		{"a line", "a=1\nb=2\n", "#a=1\nb=2\n"},
-		{"its comment", "a=\"1\"\t# why\n", "#a=\"1\"\t# why\n"},
-		{"indented", "\t a=1\n", "\t #a=1\n"},
-		{"without newline", "b=2\na=1", "b=2\n#a=1"},
-		{"export", "export a=1\n", "#export a=1\n"},
-		{"a semicolon behind it", "a=1; # x\n", "#a=1; # x\n"},
-		{"CR LF", "a=1\r\nb=2\r\n", "#a=1\r\nb=2\r\n"},
-		{"all of several, so that none comes back", "a=1\nb=2\na=3\n", "# rehost: a=1\nb=2\n# rehost: a=3\n"},
-		{"above another that is commented out", "a=1\n#a=2\n", "# rehost: a=1\n#a=2\n"},
-		{"below another that is commented out", "#a=2\na=1\n", "#a=2\n#a=1\n"},
-		{"prose about it", "a=1\n# a=2 would be wrong\n", "#a=1\n# a=2 would be wrong\n"},
-		{"a comment that ends in a backslash", "# c\\\na=1 # x\\\nb=2\n", "# c\\\n#a=1 # x\\\nb=2\n"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			rc := parseRC(t, tt.in)
-			require.True(t, rc.Comment("a"))
-			assert.Equal(t, tt.commented, string(rc.Bytes()))
-			_, ok := rc.Get("a")
-			assert.False(t, ok)
-			assert.False(t, rc.Comment("a"))
-			rc = parseRC(t, tt.commented) // also after the file was saved
-			require.True(t, rc.Uncomment("a"))
-			assert.Equal(t, tt.in, string(rc.Bytes()))
-			assert.False(t, rc.Uncomment("a"))
-		})
-	}
-}
-
-func TestRCCommentRefuses(t *testing.T) {
-	for name, text := range map[string]string{
-		"what is not there":                "b=1\n",
-		"one that shares its line":         "a=1 b=2\n",
-		"one that shares its line by ;":    "a=1; b=2\n",
-		"one that goes on over lines":      "a='x\ny'\n",
-		"what a conditional sets as well":  "a=1\nif x; then a=2; fi\n",
-		"what is no plain assignment":      "a=$b\n",
-		"one of two that shares its line":  "a=1\nb=1 a=2\n",
-		"one behind which a line goes on":  "a=1 \\\n\n",
-		"one above a loop that assigns it": "a=1\nfor a in 1; do :; done\n",
-	} {
-		t.Run(name, func(t *testing.T) {
-			rc := parseRC(t, text)
-			assert.False(t, rc.Comment("a"))
-			assert.Equal(t, text, string(rc.Bytes()))
-		})
-	}
-}
-
-func TestRCUncomment(t *testing.T) {
-	tests := []struct{ name, in, want string }{
-		{"a # and a blank", "# a=1 # x\n", "a=1 # x\n"},
-		{"the last of several", "#a=1\n#a=2\n#b=3\n", "#a=1\na=2\n#b=3\n"},
-		{"what Comment has marked before others", "# rehost: a=1\n#a=2\n", "a=1\n#a=2\n"},
-		{"export", "#export a=1\n", "export a=1\n"},
-		{"not prose", "# a=1 is the default\n", ""},
-		{"not with others on the line", "#a=1 b=2\n", ""},
-		{"not another variable", "#ba=1\n", ""},
-		{"not what would be expanded", "#a=$b\n", ""},
-		{"not what would join the next line", "#a=1 \\\nb=2\n", ""},
-		{"not in a conditional", "if x; then\n#a=1\n:\nfi\n", ""},
-		{"not in a here-document", "cat <<X\n#a=1\nX\n", ""},
-		{"not behind a command", "b=1 #a=1\n", ""},
-		{"not behind an exit", "exit\n#a=1\n", ""},
-		{"not if it is assigned", "a=1\n#a=2\n", ""},
-		{"not what would override nothing", "#a=1\n. x\n", ""},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			rc := parseRC(t, tt.in)
-			assert.Equal(t, tt.want != "", rc.Uncomment("a"))
-			if tt.want == "" {
-				tt.want = tt.in
-			}
-			assert.Equal(t, tt.want, string(rc.Bytes()))
-		})
-	}
-}
-
 func TestRCEnabledIsCheckyesno(t *testing.T) {
 	for _, value := range []string{"YES", "yes", "yEs", "TRUE", "true", "ON", "on", "1"} {
 		on, ok := parseRC(t, "pf="+value+"\n").Enabled("pf")
@@ -402,91 +320,4 @@ func TestNULIsNoText(t *testing.T) {
 	require.NoError(t, os.WriteFile(path, data, 0o600))
 	_, err := OpenRC(path)
 	assert.Error(t, errors.Unwrap(err))
-}
-
-func TestRCCheck(t *testing.T) {
-	tests := []struct{ name, in, want string }{
-		{"as NetBSD ships it, configured", rcDefaults + "sshd=YES\n", ""},
-		{"two assignments", "pf=YES\nntpd=NO pf=NO\n", "2:1: warning: pf is assigned again in line 3, and the last one counts"},
-		{"pf and npf both on", "pf=YES\nnpf=yes\n", "3:1: warning: pf and npf are on together: each packet passes all of them"},
-		{"pf on and npf off", "pf=YES\nnpf=NO\n", ""},
-		{"neither YES nor NO", "sshd=yess\n", `2:1: error: sshd="yess" is neither YES nor NO: rc(8) warns and takes it for NO`},
-		{"a string that is no switch", "hostname=yess\n", ""},
-		{"an odd word of ifaliases", "ifaliases_vioif0=\"192.0.2.1 0xffffff00 192.0.2.2\"\n", `2:1: error: "192.0.2.2" has no netmask behind it: vioif0 gets no such alias`},
-		{"pairs of ifaliases", "ifaliases_vioif0=\"192.0.2.1 0xffffff00\"\n", ""},
-		{"a ; that splits", "ifconfig_vioif0=\"up; inet 192.0.2.1/24\"\n", ""},
-		{"a ; in quotes splits all the same", "ifconfig_ath0=\"ssid 'a;b'\"\n", "2:1: error: the ; in quotes ends a line all the same: use /etc/ifconfig.ath0"},
-		{"a ; beside a newline does not split", "ifconfig_vioif0=\"up; inet 192.0.2.1/24\nmtu 1400\"\n", "2:1: error: a value of several lines is not cut at its ;, and what follows one is run as a command"},
-		{"a ; in a command beside a newline", "ifconfig_vioif0=\"up\n!echo a; echo b\n# x;y\"\n", ""},
-		{"DAD flags are no interface", "ifconfig_wait_dad_flags=\"-w 15; 'x;y'\"\n", ""},
-		{"a file that is read", "a=1\n. /etc/my.conf\n", "3:1: warning: a command: kept as it is, not executed; it may set any variable"},
-		{"the defaults, but too late", "a=1\n. /etc/defaults/rc.conf\n", "3:1: warning: a command: kept as it is, not executed; it may set any variable"},
-		{"a conditional", "if x; then a=1 b=2; fi\n", "2:1: warning: not a plain assignment: kept as it is, not evaluated; it may set a, b"},
-		{"an expansion", "b=1 a=$b\n", "2:5: warning: not a plain assignment: kept as it is, not evaluated; it may set a"},
-		{"a command", "umask 022\n", "2:1: warning: a command: kept as it is, not executed"},
-		{"for a command only", "a=1 cmd\n", "2:1: warning: assigned for this one command only, the variable does not get the value"},
-		{"blanks around the =", "pf = YES\n", "2:1: error: no assignment: the shell runs a command of this name"},
-		{"+=", "a+=1\n", "2:1: error: no assignment: the shell runs a command of this name"},
-		{"a name with a hyphen", "ssh-agent=YES\n", "2:1: error: no assignment: the shell runs a command of this name"},
-		{"behind an exit", "exit\npf=YES\n", "2:1: warning: the reading of the file ends here|3:1: error: never read: the file ends at the exit or return above"},
-		{"a readonly variable", "readonly a=1\na=2\n", "2:1: warning: a command: kept as it is, not executed; it may set a|3:1: error: the variable is readonly: the shell stops here"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			if !strings.HasPrefix(tt.in, rcDefaults) {
-				tt.in = "rc_configured=YES\n" + tt.in
-			}
-			var got []string
-			for _, p := range parseRC(t, tt.in).Check() {
-				got = append(got, strings.TrimPrefix(p.Error(), "rc.conf:"))
-			}
-			assert.Equal(t, tt.want, strings.Join(got, "|"))
-		})
-	}
-}
-
-func TestRCCheckOfTheFileAsAWhole(t *testing.T) {
-	tests := []struct{ name, in, want string }{
-		{"not configured", "rc_configured=NO\n", "rc.conf:1:1: error: rc_configured is not YES: the machine boots to single user"},
-		{"no word about it", "sshd=YES\n", "rc.conf: warning: rc_configured is not set: an /etc/rc.conf without it boots to single user"},
-		{"CR LF", "rc_configured=YES\r\nsshd=YES\r\n", "rc.conf:1:1: error: rc_configured is not YES: the machine boots to single user|" +
-			"rc.conf:1:18: error: 2 lines end in CR LF: the shell makes the CR part of the value|" +
-			`rc.conf:2:1: error: sshd="YES\r" is neither YES nor NO: rc(8) warns and takes it for NO`},
-		{"a byte order mark", "\ufeff# x\nrc_configured=YES\n", "rc.conf:1:1: error: a byte order mark: the shell takes it for part of the first word|" +
-			"rc.conf:1:1: warning: a command: kept as it is, not executed"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			var got []string
-			for _, p := range parseRC(t, tt.in).Check() {
-				got = append(got, p.Error())
-			}
-			assert.Equal(t, tt.want, strings.Join(got, "|"))
-		})
-	}
-}
-
-func BenchmarkRC(b *testing.B) {
-	for _, lines := range []int{1_000, 10_000} {
-		var text strings.Builder
-		text.WriteString(rcDefaults)
-		for i := range lines - 5 {
-			if i%4 == 0 {
-				fmt.Fprintf(&text, "# service %d\n", i)
-			} else {
-				fmt.Fprintf(&text, "service%d=\"NO -x %d\"\t# why\n", i, i)
-			}
-		}
-		data := []byte(text.String())
-		b.Run(fmt.Sprintf("parse and one edit/lines=%d", lines), func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				rc, err := ParseRC("rc.conf", data)
-				if err != nil || rc.Set("service501", "YES") != nil {
-					b.Fatal("not set")
-				}
-			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(lines), "ns/line")
-		})
-	}
 }
