@@ -42,6 +42,7 @@ func FuzzRC(f *testing.F) {
 	f.Add("a=1\\", "a", "2")
 	f.Add("a=1 # c\\\nb=2\n", "b", "3")
 	f.Add("if x\nfi\n", "a", "1")
+	f.Add("(){S", "a", "1")
 	f.Fuzz(func(t *testing.T, text, key, value string) {
 		rc, err := ParseRC("rc.conf", []byte(text))
 		if strings.Contains(text, "\x00") {

@@ -69,6 +69,9 @@ func readScript(text string) *script {
 		r.statement(stmt)
 	}
 	r.ownComments(file.Last)
+	if s.err != nil {
+		return &script{err: s.err}
+	}
 	return s
 }
 
@@ -137,9 +140,6 @@ func (r *scriptReader) ownComments(comments []syntax.Comment) {
 func (r *scriptReader) statement(stmt *syntax.Stmt) {
 	call, _ := stmt.Cmd.(*syntax.CallExpr)
 	if call == nil || stmt.Negated || stmt.Background || len(stmt.Redirs) > 0 {
-		if f, ok := stmt.Cmd.(*syntax.FuncDecl); ok {
-			r.define(f)
-		}
 		r.opaque(stmt, notPlain)
 		return
 	}
@@ -274,16 +274,6 @@ func (r *scriptReader) add(o other) {
 func (r *scriptReader) dead(stmt *syntax.Stmt) {
 	r.others = append(r.others, other{at: int(stmt.Pos().Offset()), text: r.slice(stmt), error: true,
 		message: "never read: the file ends at the exit or return above"})
-}
-
-// define keeps what a function may do when it is called later.
-func (r *scriptReader) define(f *syntax.FuncDecl) {
-	body := r.touched(f.Body)
-	r.funcs[f.Name.Value] = true
-	r.bodies, r.wild = append(r.bodies, body.names...), r.wild || body.any
-	for _, key := range body.locks {
-		r.locked[key] = true
-	}
 }
 
 func (r *scriptReader) slice(stmt *syntax.Stmt) string {

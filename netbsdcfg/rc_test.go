@@ -70,6 +70,9 @@ func TestRCGetReadsAsTheShellDoes(t *testing.T) {
 		{"an export of what is no name", "export a=1 2b\n", unset},
 		{"a function that is defined", "a=1\nf() { a=2; }\n", "1"},
 		{"a function that is called", "f() { a=2; }\na=1\nf\n", unset},
+		{"a function from a conditional", "if true; then f() { a=2; }; fi\na=1\nf\n", unset},
+		{"a function from a function", "f() { g() { a=2; }; }\nf\na=1\ng\n", unset},
+		{"a function that makes a variable readonly", "f() { readonly a; }\nf\na=1\nb=2\n", unset},
 		{"a function that reads a file", "f() { . x; }\na=1\nf\n", unset},
 		{"an assignment before a special built-in stays", "a=1\na=2 :\n", unset},
 		{"behind a return", "a=1\nreturn 0\na=2\n", "1"},
@@ -196,6 +199,9 @@ func TestRCThatTheShellRefusesIsKept(t *testing.T) {
 	assert.Equal(t, Error, problems[0].Severity)
 	assert.Equal(t, []int{3, 10}, []int{problems[0].Line, problems[0].Col})
 
+	anonymous := parseRC(t, "a=1\n if x; then (){ b=2; }; fi\n").Check()
+	require.Len(t, anonymous, 1)
+	assert.Contains(t, anonymous[0].Error(), "rc.conf:2:13: error: the shell stops here")
 	lang := parseRC(t, "a=1\nb=(1 2)\n").Check()
 	require.Len(t, lang, 1)
 	assert.Equal(t, "rc.conf:2:3: error: the shell stops here, and so does the boot: arrays is not in the shell's language", lang[0].Error())

@@ -1,6 +1,7 @@
 package netbsdcfg
 
 import (
+	"errors"
 	"slices"
 
 	"mvdan.cc/sh/v3/syntax"
@@ -12,13 +13,14 @@ func (r *scriptReader) touched(node syntax.Node) (o other) {
 	syntax.Walk(node, func(n syntax.Node) bool {
 		switch n := n.(type) {
 		case *syntax.FuncDecl:
-			return n == node // it sets nothing before it is called
+			r.define(n)
+			return false // it sets nothing before it is called
 		case *syntax.Assign:
 			o.names = append(o.names, n.Name.Value)
 		case *syntax.WordIter:
 			o.names = append(o.names, n.Name.Value)
 		case *syntax.ParamExp:
-			if n.Exp != nil && (n.Exp.Op == syntax.AssignUnset || n.Exp.Op == syntax.AssignUnsetOrNull) {
+			if n.Param != nil && n.Exp != nil && (n.Exp.Op == syntax.AssignUnset || n.Exp.Op == syntax.AssignUnsetOrNull) {
 				o.names = append(o.names, n.Param.Value)
 			}
 		case *syntax.ArithmExp:
@@ -29,6 +31,20 @@ func (r *scriptReader) touched(node syntax.Node) (o other) {
 		return true
 	})
 	return o
+}
+
+// define keeps what a function may do when it is called later.
+func (r *scriptReader) define(f *syntax.FuncDecl) {
+	if f.Name == nil { // the parser takes it, no shell does
+		r.err = &ParseError{Line: int(f.Pos().Line()), Col: int(f.Pos().Col()), Err: errors.New("a function without a name")}
+		return
+	}
+	r.funcs[f.Name.Value] = true
+	body := r.touched(f.Body)
+	r.bodies, r.wild = append(r.bodies, body.names...), r.wild || body.any
+	for _, key := range body.locks {
+		r.locked[key] = true
+	}
 }
 
 // command adds what a simple command may set beyond the assignments before it.
