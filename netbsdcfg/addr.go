@@ -45,7 +45,9 @@ func (a address) apply(addrs []netip.Prefix) (after []netip.Prefix, lost netip.P
 	if !a.alias && a.prefix.Addr().Is4() {
 		i := slices.IndexFunc(addrs, func(p netip.Prefix) bool { return p.Addr().Is4() })
 		if i >= 0 {
-			lost = addrs[i]
+			if !same(addrs[i]) {
+				lost = addrs[i]
+			}
 			addrs = slices.Delete(addrs, i, i+1)
 		}
 	}
@@ -187,22 +189,26 @@ func validAddr(p netip.Prefix) error {
 	return refusal("address", p.String(), reason)
 }
 
-// connected refuses a gateway that is in none of the prefixes of its family, if
-// there are any: route(8) could not tell where it is. A link-local one is
-// always on the interface it names.
-func connected(field string, gateway netip.Addr, prefixes []netip.Prefix) error {
-	var near []string
+// outside refuses an address that lies in none of the prefixes: nothing could
+// tell on which interface it is.
+func outside(field string, a netip.Addr, prefixes []netip.Prefix) error {
+	var list []string
 	for _, p := range prefixes {
-		if p.Addr().Is4() != gateway.Is4() {
-			continue
-		}
-		if p.Contains(gateway.WithZone("")) {
+		if p.Contains(a.WithZone("")) {
 			return nil
 		}
-		near = append(near, p.Masked().String())
+		list = append(list, p.Masked().String())
 	}
-	if len(near) == 0 || gateway.IsLinkLocalUnicast() {
+	return refusal(field, a.String(), "lies in no connected prefix ("+strings.Join(list, ", ")+")")
+}
+
+// unconnected refuses the gateway of a default route that none of the file's
+// prefixes of its family holds. A file that connects none of that family cannot
+// tell, and a link-local gateway is on the interface that it names.
+func unconnected(via netip.Addr, addrs []netip.Prefix) error {
+	addrs = slices.DeleteFunc(slices.Clone(addrs), func(p netip.Prefix) bool { return p.Addr().Is4() != via.Is4() })
+	if len(addrs) == 0 || via.IsLinkLocalUnicast() {
 		return nil
 	}
-	return refusal(field, gateway.String(), "lies in no connected prefix ("+strings.Join(near, ", ")+")")
+	return outside("gateway", via, addrs)
 }

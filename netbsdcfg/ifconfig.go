@@ -205,7 +205,7 @@ func (f *Ifconfig) AddRoute(dst netip.Prefix, via netip.Addr) error {
 		return err
 	}
 	if dst.Bits() == 0 {
-		if err := connected("gateway", via, f.Addrs()); err != nil {
+		if err := unconnected(via, f.Addrs()); err != nil {
 			return err
 		}
 	}

@@ -109,7 +109,8 @@ func (sh *shell) arguments(text string) reading {
 
 // evaluated is the script's own text for a line, with globbing off.
 func (sh *shell) evaluated(text string) string {
-	return "set -f\nset -- " + text + "\nifconfig " + sh.iface + ` "$@"`
+	quoted := strings.ReplaceAll("set -- "+text, "'", `'\''`)
+	return "set -f; eval '" + quoted + "'; ifconfig " + sh.iface + ` "$@"`
 }
 
 // parse reads sh text. A text that sh surely refuses gives an error; one that
@@ -126,9 +127,11 @@ func (sh *shell) parse(text string) reading {
 		}
 		return s
 	}
-	// Other shells' features are not always errors here, and a here-document
-	// that ends with the text is none.
-	if _, ok := errors.AsType[syntax.LangError](err); ok || strings.Contains(text, "<<") {
+	// Other shells' features are not always errors here, a here-document may end
+	// with the text, after a redirection no word is reserved, and a substitution
+	// that is wrong fails only when it is reached.
+	_, other := errors.AsType[syntax.LangError](err)
+	if other || strings.ContainsAny(text, "<>") || strings.Contains(text, "${") {
 		return reading{shell: text}
 	}
 	if e, ok := errors.AsType[syntax.ParseError](err); ok {
