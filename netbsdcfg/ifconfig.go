@@ -242,8 +242,9 @@ func (f *Ifconfig) add(text string, want []string, rank int) error {
 		}
 	}
 	at := place(entries, iface, rank)
-	f.complete(at == len(f.lines))
-	if at > len(f.lines)-1 {
+	last := at == len(f.lines)
+	f.complete(last)
+	if last {
 		at = len(f.lines)
 	}
 	f.lines = textfile.Insert(f.lines, at, text)
@@ -321,31 +322,34 @@ func rank(argv []string, iface string) int {
 }
 
 // place returns the index of the line before which a command of the given rank
-// belongs: after the last of its rank or lower, but before the first of a higher
-// rank and before any command that reads the lines after it. It never lies
-// inside lines that a backslash joins, nor between a command and the comment
-// above it.
-func place(entries []entry, iface string, max int) int {
-	after := -1
+// belongs: after the last of its own rank, or else at the end; but before the
+// first of a higher rank, there after all lower ones, and before any command
+// that reads the lines after it. It never lies inside lines that a backslash
+// joins, nor between a command and the comment above it.
+func place(entries []entry, iface string, wanted int) int {
+	lower, same := -1, -1
 	for i, e := range entries {
 		highest := 0
 		for _, cmd := range e.cmds {
-			if r := rank(cmd.Argv, iface); r > highest {
-				highest = r
-			}
+			highest = max(highest, rank(cmd.Argv, iface))
 		}
 		switch {
-		case highest > max || e.input != takesNothing:
-			if after >= 0 {
-				return after
+		case highest > wanted || e.input != takesNothing:
+			if at := max(lower, same); at >= 0 {
+				return at
 			}
 			for i > 0 && strings.HasPrefix(entries[i-1].text, "#") {
 				i--
 			}
 			return entries[i].first
+		case highest == wanted:
+			same = e.end
 		case highest > 0:
-			after = e.end
+			lower = e.end
 		}
+	}
+	if same >= 0 {
+		return same
 	}
 	if len(entries) == 0 {
 		return 0
