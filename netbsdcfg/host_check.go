@@ -84,6 +84,15 @@ func (c *hostCheck) add(file string, line int, severity Severity, format string,
 	c.found = append(c.found, Problem{File: file, Line: line, Severity: severity, Message: fmt.Sprintf(format, args...)})
 }
 
+// addRoute reports an Error about a route, unless the check of its own file has
+// found one in that line.
+func (c *hostCheck) addRoute(r hostRoute, format string, args ...any) {
+	known := func(p Problem) bool { return p.File == r.file && p.Line == r.line && p.Severity == Error }
+	if !slices.ContainsFunc(c.found, known) {
+		c.add(r.file, r.line, Error, format, args...)
+	}
+}
+
 // interfaces reads what configures each interface, the variable before the
 // file.
 func (c *hostCheck) interfaces() {
@@ -159,8 +168,8 @@ func (c *hostCheck) gateways() {
 	}
 	first := map[netip.Prefix]hostRoute{}
 	for _, r := range c.routes {
-		if err := connected("gateway", r.via, near); err != nil && !c.blind && r.via.IsValid() {
-			c.add(r.file, r.line, Error, "%v", err)
+		if err := unconnected(r.via, near); err != nil && !c.blind && r.via.IsValid() {
+			c.addRoute(r, "%v", err)
 		}
 		if r.dst.Bits() > 0 {
 			continue
@@ -223,7 +232,11 @@ func (c *hostCheck) tunnels() {
 		}
 		c.module(l)
 		for _, cmd := range l.cmds {
-			if end, ok := endpointOf(cmd.Argv); ok && !contains(beside, end) {
+			if !isWGConfig(cmd.Argv) {
+				continue
+			}
+			wg, err := parseWGConfig(cmd.Argv[1:])
+			if end := wg.endpoint.addr; err == nil && end.IsValid() && !contains(beside, end) {
 				c.endpoint(end, inside)
 			}
 		}
@@ -262,33 +275,15 @@ func (c *hostCheck) endpoint(end netip.Addr, inside []netip.Prefix) {
 		return
 	}
 	if best.dst.Bits() == 0 {
-		c.add(best.file, best.line, Error, "all traffic goes into the tunnel, that to its endpoint %s too: it needs a host route through a gateway outside", end)
+		c.addRoute(best, "all traffic goes into the tunnel, that to its endpoint %s too: it needs a host route through a gateway outside", end)
 	} else {
-		c.add(best.file, best.line, Error, "the route to the endpoint %s leads into the tunnel itself", end)
+		c.addRoute(best, "the route to the endpoint %s leads into the tunnel itself", end)
 	}
 }
 
 func (l link) isTunnel() bool {
 	unit, ok := strings.CutPrefix(l.name, "wg")
 	return ok && strings.Trim(unit, "0123456789") == ""
-}
-
-// endpointOf returns the endpoint of a wgconfig(8) "add peer" command, if it is
-// an address. The last colon is before the port.
-func endpointOf(argv []string) (netip.Addr, bool) {
-	if len(argv) < 4 || path.Base(argv[0]) != "wgconfig" || argv[2] != "add" || argv[3] != "peer" {
-		return netip.Addr{}, false
-	}
-	for _, arg := range slices.Backward(argv) {
-		if text, ok := strings.CutPrefix(arg, "--endpoint="); ok {
-			if i := strings.LastIndexByte(text, ':'); i >= 0 {
-				text = text[:i]
-			}
-			addr, err := netip.ParseAddr(strings.Trim(text, "[]"))
-			return addr, err == nil
-		}
-	}
-	return netip.Addr{}, false
 }
 
 func contains(prefixes []netip.Prefix, a netip.Addr) bool {

@@ -126,16 +126,14 @@ func TestHostCheckOfWhatSpansFiles(t *testing.T) {
 		{"an interface has its address from DHCP", with(with(provider, "192.168.14.254", "10.17.3.1"), "up\ninet 192.168.14.5/24", "dhcp"), ""},
 		{"an address is made by the shell", with(with(provider, "192.168.14.254", "10.17.3.1"), "inet 192.168.14.5/24", "inet $ADDR"), ""},
 		{"dhcpcd runs for all", with(with(provider, "192.168.14.254", "10.17.3.1"), "pf=NO", "dhcpcd=YES"), ""},
-		{"all traffic into the tunnel, no route to the endpoint", without(homeHost, "!route add -host 203.0.113.63 192.168.14.254"),
-			"ifconfig.wg0:5: error: all traffic goes into the tunnel, that to its endpoint 203.0.113.63 too: it needs a host route through a gateway outside"},
 		{"defaultroute into the tunnel, no route to the endpoint", with(without(provider, "!route add -host 203.0.113.63 192.168.14.254"), "defaultroute=192.168.14.254", "defaultroute=172.16.1.1"),
 			"rc.conf:2: error: all traffic goes into the tunnel, that to its endpoint 203.0.113.63 too: it needs a host route through a gateway outside"},
 		{"the route to the endpoint leads into the tunnel", with(homeHost, "203.0.113.63 192.168.14.254", "203.0.113.63 172.16.1.1"),
 			"ifconfig.wg0:5: error: the route to the endpoint 203.0.113.63 leads into the tunnel itself"},
 		{"the endpoint is beside the machine", with(without(homeHost, "!route add -host 203.0.113.63 192.168.14.254"), "203.0.113.63:51820", "192.168.14.9:51820"), ""},
 		{"an IPv6 default needs no exclusion for an IPv4 endpoint", without(without(homeHost, "!route add -host 203.0.113.63 192.168.14.254"), "!route add default 172.16.1.1"), ""},
-		{"an IPv6 endpoint needs its own exclusion", with(homeHost, "203.0.113.63:51820", "2001:db8:f::1:51820"),
-			"ifconfig.wg0:7: error: all traffic goes into the tunnel, that to its endpoint 2001:db8:f::1 too: it needs a host route through a gateway outside"},
+		{"an IPv6 endpoint needs its own exclusion", with(with(without(homeHost, "!route add -inet6 default 2001:db8:189c:700:b4d2::1"), "pf=NO", "defaultroute6=2001:db8:189c:700:b4d2::1"), "203.0.113.63:51820", "2001:db8:f::1:51820"),
+			"rc.conf:3: error: all traffic goes into the tunnel, that to its endpoint 2001:db8:f::1 too: it needs a host route through a gateway outside"},
 		{"an endpoint that is a name", with(without(homeHost, "!route add -host 203.0.113.63 192.168.14.254"), "203.0.113.63:51820", "router.example.net:51820"), ""},
 		{"a copy that looks like an interface's", homeHost + "-- ifconfig.wg0.bak --\nup\n", "ifconfig.wg0.bak: warning: names no interface, but rc.d/network may take it for one"},
 		{"no rc.conf", "-- modules.conf --\n", "rc.conf: error: there is none: the machine boots to single user"},
@@ -148,6 +146,15 @@ func TestHostCheckOfWhatSpansFiles(t *testing.T) {
 			assert.Equal(t, tt.want, spanning(openHost(t, tt.files)))
 		})
 	}
+}
+
+func TestHostReportsARouteOnceThatItsFileReports(t *testing.T) {
+	h := openHost(t, strings.Replace(homeHost, "!route add -host 203.0.113.63 192.168.14.254\n", "", 1))
+	problems := h.Check()
+	require.Len(t, problems, 1)
+	assert.Equal(t, 5, problems[0].Line)
+	assert.Contains(t, problems[0].Message, "203.0.113.63")
+	assert.ErrorContains(t, problems.Err(), "ifconfig.wg0:5: error: ")
 }
 
 func TestHostChecksAVariableLikeAFile(t *testing.T) {
