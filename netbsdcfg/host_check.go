@@ -113,7 +113,11 @@ func (c *hostCheck) interfaces() {
 			c.add(c.RC.file.Name(), line, Error, "ifconfig_%s is set: rc.d/network does not read %s", name, f.file.Name())
 			fallthrough
 		case value != "":
-			c.configure(name, ifconfigVariable(name, value), c.RC.file.Name(), line)
+			asFile := ifconfigVariable(name, value)
+			for _, p := range asFile.Check() {
+				c.add(c.RC.file.Name(), line, p.Severity, "%s", p.Message)
+			}
+			c.configure(name, asFile, c.RC.file.Name(), line)
 		case f != nil:
 			c.configure(name, f, f.file.Name(), 0)
 		}

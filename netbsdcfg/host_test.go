@@ -160,6 +160,8 @@ func TestHostReportsARouteOnceThatItsFileReports(t *testing.T) {
 func TestHostChecksAVariableLikeAFile(t *testing.T) {
 	h := openHost(t, "-- rc.conf --\nrc_configured=YES\nifconfig_vioif0=\"up; inet 192.0.2.5/24; !route add default 192.0.3.1\"\n")
 	assert.Equal(t, `rc.conf:2: error: gateway: "192.0.3.1": lies in no connected prefix (192.0.2.0/24)`, spanning(h))
+	h = openHost(t, "-- rc.conf --\nrc_configured=YES\nifconfig_vioif0=\"inet 192.0.2.5/24; it's\"\n")
+	assert.Contains(t, spanning(h), "rc.conf:2: error: sh refuses the line")
 	h = openHost(t, "-- rc.conf --\nrc_configured=YES\nifconfig_vioif0=\"up\n\tinet 192.0.2.5/24\"\ndefaultroute=192.0.2.1\n")
 	assert.Empty(t, spanning(h))
 }
@@ -235,11 +237,11 @@ func TestHostSavesAllThatChanged(t *testing.T) {
 	require.NoError(t, h.RC.Enable("pf", true))
 	require.NoError(t, h.Modules.Add("pf"))
 	require.NoError(t, h.Sysctl.Set("net.inet.ip.forwarding", "1"))
-	h.MyGate.Set(netip.Addr{})
+	require.True(t, h.MyGate.Unset())
 	require.NoError(t, h.Ifconfig["vioif0"].AddAddr(netip.MustParsePrefix("192.168.14.6/24")))
 	h.MyGate6, err = CreateMyGate(h.Path("mygate6"))
 	require.NoError(t, err)
-	h.MyGate6.Set(netip.MustParseAddr("2001:db8::1"))
+	require.NoError(t, h.MyGate6.Set(netip.MustParseAddr("2001:db8::1")))
 	for _, line := range []string{"+pf=YES", "+pf", "+net.inet.ip.forwarding=1", "-192.168.14.254", "+2001:db8::1", "+inet 192.168.14.6/24 alias"} {
 		assert.Contains(t, h.Changes(), "\n"+line+"\n")
 	}
@@ -299,21 +301,27 @@ func TestMyGateSet(t *testing.T) {
 	require.ErrorIs(t, err, fs.ErrNotExist)
 	g, err := CreateMyGate(path)
 	require.NoError(t, err)
-	g.Set(netip.MustParseAddr("192.0.2.1"))
+	require.NoError(t, g.Set(netip.MustParseAddr("192.0.2.1")))
 	require.NoError(t, g.Save(t.Context()))
 	_, err = CreateMyGate(path)
 	require.ErrorIs(t, err, fs.ErrExist)
 	g, err = OpenMyGate(path)
 	require.NoError(t, err)
-	g.Set(netip.MustParseAddr("192.0.2.1"))
+	require.NoError(t, g.Set(netip.MustParseAddr("192.0.2.1")))
 	assert.Empty(t, g.Changes())
-	g.Set(netip.Addr{})
+	for _, a := range []netip.Addr{{}, netip.IPv4Unspecified(), netip.MustParseAddr("::ffff:192.0.2.1"), netip.MustParseAddr("ff02::1")} {
+		var refused *ValueError
+		assert.ErrorAs(t, g.Set(a), &refused)
+	}
+	assert.Empty(t, g.Changes())
+	assert.True(t, g.Unset())
+	assert.False(t, g.Unset())
 	assert.Empty(t, string(g.Bytes()))
 
 	g, err = ParseMyGate("mygate", []byte("# home\n192.0.2.1\n"))
 	require.NoError(t, err)
-	g.Set(netip.MustParseAddr("192.0.2.1"))
+	require.NoError(t, g.Set(netip.MustParseAddr("192.0.2.1")))
 	assert.Empty(t, g.Changes())
-	g.Set(netip.MustParseAddr("192.0.2.2"))
+	require.NoError(t, g.Set(netip.MustParseAddr("192.0.2.2")))
 	assert.Equal(t, "192.0.2.2\n", string(g.Bytes()))
 }

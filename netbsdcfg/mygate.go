@@ -83,14 +83,26 @@ func (g *MyGate) find() (gateway string, line int) {
 }
 
 // Set makes an address the gateway, and the only text of the file: a comment
-// would reach route(8). The zero Addr empties the file, so that it sets none.
-func (g *MyGate) Set(gateway netip.Addr) {
-	switch {
-	case !gateway.IsValid():
-		g.text = ""
-	case g.Gateway() != gateway.String():
+// would reach route(8). The error is a *ValueError for what is no address of a
+// gateway.
+func (g *MyGate) Set(gateway netip.Addr) error {
+	if !gateway.IsValid() || gateway.Is4In6() || gateway.IsUnspecified() || gateway.IsMulticast() {
+		return refusal("gateway", gateway.String(), "is not the address of a gateway")
+	}
+	if g.Gateway() != gateway.String() {
 		g.text = gateway.String() + "\n"
 	}
+	return nil
+}
+
+// Unset empties the file, so that it sets no gateway, and reports whether there
+// was one.
+func (g *MyGate) Unset() bool {
+	found := g.Gateway() != ""
+	if found {
+		g.text = ""
+	}
+	return found
 }
 
 // Check reports what would reach route(8) beside the gateway, and what would be

@@ -148,8 +148,8 @@ func (r *RC) Enable(service string, on bool) error {
 // The error is a *ValueError for a key that is no variable name, for a value
 // that is not one line of UTF-8 text without control characters (a list of
 // lines for an interface belongs into its file, or has a ; between them), and
-// where a new line would mean something else to the shell; it is a *ParseError
-// if the script is broken.
+// where no line would surely be read, such as behind a backslash at the end of
+// the file; it is a *ParseError if the script is broken.
 func (r *RC) Set(key, value string) error {
 	if !validKey(key) {
 		return refusal("rc.conf variable", key, "is not a name of letters, digits and underscores")
@@ -165,7 +165,7 @@ func (r *RC) Set(key, value string) error {
 		return r.broken()
 	}
 	if !r.edit(r.withValue(s, key, value), key, &value) {
-		return refusal(key, value, "cannot be set: the shell would read a new line here as something else")
+		return refusal(key, value, "cannot be set in a place that the shell surely reads, and as a line of its own")
 	}
 	return nil
 }

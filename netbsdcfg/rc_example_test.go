@@ -3,7 +3,6 @@ package netbsdcfg_test
 import (
 	"fmt"
 	"log"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -177,7 +176,7 @@ func ExampleHost_Check() {
 		log.Fatal(err)
 	}
 	fmt.Print(strings.ReplaceAll(host.Check().String(), root, ""))
-	host.MyGate.Set(netip.Addr{})
+	host.MyGate.Unset()
 	fmt.Print(strings.ReplaceAll(host.Changes(), root, ""))
 	fmt.Println(len(host.Check()), "problems left")
 	// Output:

@@ -42,6 +42,8 @@ type other struct {
 	names   []string // what it may set, as far as it says so
 	locks   []string // what it may make readonly
 	any     bool     // it may set anything
+	exits   bool     // it may end the reading
+	returns bool     // so it may, where it is in no function
 	message string
 	error   bool
 }
@@ -111,7 +113,7 @@ func shellError(err error) *ParseError {
 		out.Line, out.Col, out.Err = int(e.Pos.Line()), int(e.Pos.Col()), errors.New(e.Text)
 	}
 	if e, ok := errors.AsType[syntax.LangError](err); ok {
-		out.Line, out.Col, out.Err = int(e.Pos.Line()), int(e.Pos.Col()), errors.New(e.Feature+" is not in the shell's language")
+		out.Line, out.Col, out.Err = int(e.Pos.Line()), int(e.Pos.Col()), errors.New("not in the language of sh: "+e.Feature)
 	}
 	return out
 }
@@ -124,7 +126,8 @@ type scriptReader struct {
 	bodies []string        // what the bodies of functions may set
 	wild   bool            // a function may set anything
 	locked map[string]bool // made readonly: the shell gives up at an assignment
-	lost   bool            // it may have given up
+	exits  bool            // a function may end the reading
+	lost   bool            // the shell may have given up, or stopped reading
 	fresh  []string        // set since a statement that may set anything
 }
 
@@ -149,7 +152,7 @@ func (r *scriptReader) statement(stmt *syntax.Stmt) {
 	}
 	switch name := call.Args[0].Lit(); {
 	case name == "export" && len(call.Assigns) == 0 && r.export(stmt, call):
-	case slices.Contains([]string{"exit", "return", "exec"}, name) && len(call.Assigns) == 0:
+	case len(call.Assigns) == 0 && ends(call):
 		r.end = int(stmt.Pos().Offset())
 		r.others = append(r.others, other{at: r.end, text: r.slice(stmt), message: "the reading of the file ends here"})
 	case r.funcs[name]:
@@ -163,6 +166,17 @@ func (r *scriptReader) statement(stmt *syntax.Stmt) {
 	default:
 		r.opaque(stmt, "a command: kept as it is, not executed")
 	}
+}
+
+// ends reports whether a command is the last one of a script.
+func ends(call *syntax.CallExpr) bool {
+	switch call.Args[0].Lit() {
+	case "exit", "return":
+		return true
+	case "exec":
+		return len(call.Args) > 1
+	}
+	return false
 }
 
 // clause reads a statement that consists of assignments alone.
@@ -191,6 +205,7 @@ func (r *scriptReader) clause(stmt *syntax.Stmt, call *syntax.CallExpr) {
 // a word in it is neither a name nor an assignment.
 func (r *scriptReader) export(stmt *syntax.Stmt, call *syntax.CallExpr) bool {
 	var found []assignment
+	var words []*syntax.Word
 	for i, w := range call.Args[1:] {
 		start, end := int(w.Pos().Offset()), int(w.End().Offset())
 		key, raw, ok := strings.Cut(r.text[start:end], "=")
@@ -211,10 +226,10 @@ func (r *scriptReader) export(stmt *syntax.Stmt, call *syntax.CallExpr) bool {
 				got.words[1] = int(call.Args[i+2].Pos().Offset())
 			}
 		}
-		found = append(found, got)
+		found, words = append(found, got), append(words, w)
 	}
-	for _, a := range found {
-		r.assign(stmt, a, stmt)
+	for i, a := range found {
+		r.assign(stmt, a, words[i])
 	}
 	return len(found) > 0
 }
@@ -262,6 +277,7 @@ func (r *scriptReader) add(o other) {
 	for _, key := range o.locks {
 		r.locked[key] = true
 	}
+	r.lost = r.lost || o.exits || o.returns
 	if o.any {
 		for _, key := range r.fresh {
 			r.vars[key] = unknown

@@ -76,6 +76,12 @@ func TestRCGetReadsAsTheShellDoes(t *testing.T) {
 		{"a function that reads a file", "f() { . x; }\na=1\nf\n", unset},
 		{"an assignment before a special built-in stays", "a=1\na=2 :\n", unset},
 		{"behind a return", "a=1\nreturn 0\na=2\n", "1"},
+		{"behind a return in a conditional", "b=1\nif true; then return; fi\na=1\n", unset},
+		{"behind a function that exits", "f() { exit; }\nf\na=1\n", unset},
+		{"behind a function that returns", "f() { return; }\nf\na=1\n", "1"},
+		{"behind exec for redirections", "exec 3>&1\nexec\na=1\n", "1"},
+		{"behind exec", "a=1\nexec other\na=2\n", "1"},
+		{"one word of an export is computed", "export a=1 b=$x\n", "1"},
 		{"readonly", "readonly a=1\n", unset},
 		{"the shell stops at a readonly variable", "readonly b=1\nb=2\na=1\n", unset},
 		{"a name in two lines", "b\\\na=1\na\\\nb=2\n", unset},
@@ -172,6 +178,7 @@ func TestRCSetRefuses(t *testing.T) {
 		{"an escape sequence", "a=1\n", "a", "\x1b[2J"},
 		{"bytes that are not UTF-8", "a=1\n", "a", "\xff"},
 		{"what a readonly variable stops", "readonly a=1\n", "a", "2"},
+		{"behind a return in a conditional", "if x; then return; fi\n", "a", "2"},
 		{"below a backslash at the end", "a=x \\", "b", "2"},
 	}
 	for _, tt := range tests {
@@ -204,7 +211,7 @@ func TestRCThatTheShellRefusesIsKept(t *testing.T) {
 	assert.Contains(t, anonymous[0].Error(), "rc.conf:2:13: error: the shell stops here")
 	lang := parseRC(t, "a=1\nb=(1 2)\n").Check()
 	require.Len(t, lang, 1)
-	assert.Equal(t, "rc.conf:2:3: error: the shell stops here, and so does the boot: arrays is not in the shell's language", lang[0].Error())
+	assert.Equal(t, "rc.conf:2:3: error: the shell stops here, and so does the boot: not in the language of sh: arrays", lang[0].Error())
 }
 
 func TestRCUnset(t *testing.T) {

@@ -41,7 +41,7 @@ func (r *scriptReader) define(f *syntax.FuncDecl) {
 	}
 	r.funcs[f.Name.Value] = true
 	body := r.touched(f.Body)
-	r.bodies, r.wild = append(r.bodies, body.names...), r.wild || body.any
+	r.bodies, r.wild, r.exits = append(r.bodies, body.names...), r.wild || body.any, r.exits || body.exits
 	for _, key := range body.locks {
 		r.locked[key] = true
 	}
@@ -57,7 +57,11 @@ func (r *scriptReader) command(o *other, call *syntax.CallExpr) {
 	case name == "." || name == "eval" || name == "" || name == "command" || name == "alias":
 		o.any = true
 	case r.funcs[name]:
-		o.names, o.any = append(o.names, r.bodies...), o.any || r.wild
+		o.names, o.any, o.exits = append(o.names, r.bodies...), o.any || r.wild, o.exits || r.exits
+	case ends(call) && name == "return":
+		o.returns = true
+	case ends(call):
+		o.exits = true
 	case slices.Contains([]string{"read", "unset", "export", "readonly", "local", "getopts"}, name):
 		for _, w := range args {
 			key := w.Lit()
