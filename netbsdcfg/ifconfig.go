@@ -93,9 +93,9 @@ func (f *Ifconfig) AddAddr(p netip.Prefix) error {
 	if err := validAddr(p); err != nil {
 		return err
 	}
-	words := []string{"inet6", p.String(), "alias"}
+	words := "inet6 " + p.String() + " alias"
 	if p.Addr().Is4() {
-		words = []string{"inet", p.String()}
+		words = "inet " + p.String()
 	}
 	for _, have := range f.Addrs() {
 		switch {
@@ -104,10 +104,10 @@ func (f *Ifconfig) AddAddr(p netip.Prefix) error {
 		case have.Addr() == p.Addr():
 			return refusal("address", p.String(), "the file has it as "+have.String()+"; remove that first")
 		case have.Addr().Is4() && p.Addr().Is4():
-			words = []string{"inet", p.String(), "alias"}
+			words = "inet " + p.String() + " alias"
 		}
 	}
-	return f.AddLine(words...)
+	return f.insert(words, append([]string{"ifconfig", f.iface()}, strings.Fields(words)...), rankAddr)
 }
 
 // RemoveAddr removes the line that gives the interface the address, and reports
@@ -161,7 +161,10 @@ func (f *Ifconfig) AddLine(words ...string) error {
 	} else if err := quoteAll(words, &text, "word"); err != nil {
 		return err
 	}
-	return f.add(text, want, cmp.Or(rank(want, iface), rankLink))
+	if f.runs(want) {
+		return nil
+	}
+	return f.insert(text, want, cmp.Or(rank(want, iface), rankLink))
 }
 
 // AddCommand adds a line that begins with ! and runs one program with these
@@ -183,7 +186,10 @@ func (f *Ifconfig) AddCommand(argv ...string) error {
 	if err := quoteAll(argv, &text, "argument"); err != nil {
 		return err
 	}
-	return f.add("!"+text, argv, cmp.Or(rank(argv, f.iface()), rankLast))
+	if f.runs(argv) {
+		return nil
+	}
+	return f.insert("!"+text, argv, cmp.Or(rank(argv, f.iface()), rankLast))
 }
 
 // RemoveCommand removes every line that runs exactly this command and nothing
@@ -220,139 +226,4 @@ func (f *Ifconfig) AddRoute(dst netip.Prefix, via netip.Addr) error {
 		}
 	}
 	return f.AddCommand(route{dst, via}.argv()...)
-}
-
-// add inserts a line that must be read as the one command want.
-func (f *Ifconfig) add(text string, want []string, rank int) error {
-	iface := f.iface()
-	// The quoting is right by construction; this is what makes it sure.
-	s := newShell(iface).line(text)
-	if s.err != nil || s.shell != "" || len(s.argvs) != 1 || !slices.Equal(s.argvs[0], want) {
-		return refusal("line", text, "sh would not read it as one command with these words")
-	}
-	if s.input != takesNothing {
-		return refusal("command", want[0], "reads its standard input, which is the rest of the file")
-	}
-	entries := f.read(iface)
-	for _, e := range entries {
-		for _, cmd := range e.cmds {
-			if cmd.Argv != nil && slices.Equal(cmd.Argv, want) {
-				return nil
-			}
-		}
-	}
-	at := place(entries, iface, rank)
-	last := at == len(f.lines)
-	f.complete(last)
-	if last {
-		at = len(f.lines)
-	}
-	f.lines = textfile.Insert(f.lines, at, text)
-	return nil
-}
-
-// complete gives the last line its newline. If something is to follow it, a
-// backslash at its end must not swallow that.
-func (f *Ifconfig) complete(follow bool) {
-	n := len(f.lines)
-	if n == 0 {
-		return
-	}
-	if !strings.HasSuffix(f.lines[n-1], "\n") {
-		f.lines[n-1] += "\n"
-	}
-	if entries := f.entries(); follow && entries[len(entries)-1].lost {
-		f.lines = append(f.lines, "\n")
-	}
-}
-
-// removeLines removes the entries whose only command matches.
-func (f *Ifconfig) removeLines(match func(Command) bool) bool {
-	var kept []string
-	found := false
-	for _, e := range f.read(f.iface()) {
-		if len(e.cmds) == 1 && match(e.cmds[0]) {
-			found = true
-			continue
-		}
-		kept = append(kept, f.lines[e.first:e.end]...)
-	}
-	if found {
-		f.lines = kept
-		f.complete(false)
-	}
-	return found
-}
-
-// The order in which the lines of a file work. Other lines have rank 0 and stay
-// where they are.
-const (
-	rankAddr = iota + 1
-	rankKey
-	rankPeer
-	rankLink
-	rankRoute
-	rankDefault
-	rankLast
-)
-
-// rank returns the rank of a command.
-func rank(argv []string, iface string) int {
-	if len(argv) == 0 {
-		return 0
-	}
-	if _, ok := parseAddr(argv, iface); ok {
-		return rankAddr
-	}
-	if r, ok := parseRoute(argv); ok {
-		if r.dst.Bits() == 0 {
-			return rankDefault
-		}
-		return rankRoute
-	}
-	if filepath.Base(argv[0]) == "wgconfig" && len(argv) > 2 {
-		switch argv[2] {
-		case "set":
-			return rankKey
-		case "add", "delete":
-			return rankPeer
-		}
-	}
-	return 0
-}
-
-// place returns the index of the line before which a command of the given rank
-// belongs: after the last of its own rank, or else at the end; but before the
-// first of a higher rank, there after all lower ones, and before any command
-// that reads the lines after it. It never lies inside lines that a backslash
-// joins, nor between a command and the comment above it.
-func place(entries []entry, iface string, wanted int) int {
-	lower, same := -1, -1
-	for i, e := range entries {
-		highest := 0
-		for _, cmd := range e.cmds {
-			highest = max(highest, rank(cmd.Argv, iface))
-		}
-		switch {
-		case highest > wanted || e.input != takesNothing:
-			if at := max(lower, same); at >= 0 {
-				return at
-			}
-			for i > 0 && strings.HasPrefix(entries[i-1].text, "#") {
-				i--
-			}
-			return entries[i].first
-		case highest == wanted:
-			same = e.end
-		case highest > 0:
-			lower = e.end
-		}
-	}
-	if same >= 0 {
-		return same
-	}
-	if len(entries) == 0 {
-		return 0
-	}
-	return entries[len(entries)-1].end
 }

@@ -4,7 +4,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/netip"
-	"path/filepath"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -54,7 +54,7 @@ type endpoint struct {
 
 // isWGConfig reports whether a command runs wgconfig.
 func isWGConfig(argv []string) bool {
-	return len(argv) > 0 && filepath.Base(argv[0]) == "wgconfig"
+	return len(argv) > 0 && path.Base(argv[0]) == "wgconfig"
 }
 
 func parseWGConfig(args []string) (wgCommand, error) {

@@ -180,7 +180,7 @@ func (w WireGuard) addCommands(f *Ifconfig, cmds [][]string) error {
 			return err
 		}
 		want := append([]string{"wgconfig", iface}, args...)
-		if err := f.add("!wgconfig $int "+text, want, rank(want, iface)); err != nil {
+		if err := f.insert("!wgconfig $int "+text, want, rank(want, iface)); err != nil {
 			return err
 		}
 	}
