@@ -136,7 +136,8 @@ func TestHostCheckOfWhatSpansFiles(t *testing.T) {
 			"rc.conf:3: error: all traffic goes into the tunnel, that to its endpoint 2001:db8:f::1 too: it needs a host route through a gateway outside"},
 		{"an endpoint that is a name", with(without(homeHost, "!route add -host 203.0.113.63 192.168.14.254"), "203.0.113.63:51820", "router.example.net:51820"), ""},
 		{"a copy that looks like an interface's", homeHost + "-- ifconfig.wg0.bak --\nup\n", "ifconfig.wg0.bak: warning: names no interface, but rc.d/network may take it for one"},
-		{"no rc.conf", "-- modules.conf --\n", "rc.conf: error: there is none: the machine boots to single user"},
+		{"no rc.conf", "-- ifconfig.wg0 --\n", "ifconfig.wg0: warning: if_wg is not in modules.conf: without wg(4) in the kernel, wg0 is not configured|" +
+			"rc.conf: error: there is none: the machine boots to single user"},
 		{"a problem of modules.conf", "-- rc.conf --\nrc_configured=YES\n-- modules.conf --\nfoo it's\n", `modules.conf:1: error: the shell refuses "it's": foo is not loaded`},
 		{"a Linux name in sysctl.conf", with(homeHost, "net.inet.ip.forwarding", "net.ipv4.ip_forward"),
 			"sysctl.conf:1: error: net.ipv4.ip_forward is a name of Linux, not of NetBSD: net.inet.ip.forwarding is meant"},

@@ -180,6 +180,7 @@ func TestRCSetRefuses(t *testing.T) {
 		{"what a readonly variable stops", "readonly a=1\n", "a", "2"},
 		{"behind a return in a conditional", "if x; then return; fi\n", "a", "2"},
 		{"below a backslash at the end", "a=x \\", "b", "2"},
+		{"below a value that ends in a backslash", "a=x\\", "b", "2"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
