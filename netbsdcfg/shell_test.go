@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -160,4 +161,29 @@ func TestCommandsOfRandomFilesAreWhatARealShellRuns(t *testing.T) {
 		}
 	}
 	assert.Greater(t, compared, rounds*8/10)
+}
+
+// What AddCommand and AddLine quote is what programs get, whatever the words.
+func TestWhatIsQuotedSurvivesARealShell(t *testing.T) {
+	sh := newBootShell(t)
+	rnd := rand.New(rand.NewPCG(3, 4))
+	f := parse(t, "")
+	want := ""
+	for i := range 200 {
+		argv := []string{"hello", strconv.Itoa(i)}
+		for range rnd.IntN(4) {
+			word := words[rnd.IntN(len(words))] + words[rnd.IntN(len(words))]
+			if !strings.ContainsAny(word, "\n\r\t\x00\xff") {
+				argv = append(argv, word)
+			}
+		}
+		if i%2 == 0 {
+			require.NoError(t, f.AddCommand(argv...))
+			want += ">\n|" + strings.Join(argv, "\n|") + "\n"
+		} else {
+			require.NoError(t, f.AddLine(argv...))
+			want += ">\n|ifconfig\n|wg0\n|" + strings.Join(argv, "\n|") + "\n"
+		}
+	}
+	assert.Equal(t, want, sh.read(t, "wg0", f.Bytes()))
 }

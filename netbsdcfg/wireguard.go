@@ -274,7 +274,7 @@ func (w WireGuard) endpointRoute(p WGPeer, end endpoint) (route, error) {
 		into = w.DefaultRoute4
 	}
 	if into.IsValid() {
-		return route{}, refusal("endpoint via", w.EndpointVia.String(), "no host route to "+p.Endpoint+": with the default route through "+
+		return route{}, refusal("endpoint", p.Endpoint, "has no gateway of its family for a host route: with the default route through "+
 			into.String()+" the tunnel's own packets would go into the tunnel")
 	}
 	return route{}, nil

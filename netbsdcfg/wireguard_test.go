@@ -172,7 +172,7 @@ func TestWireGuardRoutesTheEndpointOfItsOwnFamily(t *testing.T) {
 	w := atHome()
 	w.Peers[0].Endpoint = "[2001:db8:5::63]:51820"
 	_, err := w.Ifconfig()
-	refused(t, err, "endpoint via", "no host route")
+	refused(t, err, "endpoint", "for a host route")
 
 	w.DefaultRoute6 = netip.Addr{}
 	f, err := w.Ifconfig()
@@ -225,7 +225,7 @@ func TestWireGuardRefuses(t *testing.T) {
 		{"an IPv6 default route without an IPv6 address", "default route (IPv6)", "no connected prefix", func(w *netbsdcfg.WireGuard) { w.Address = w.Address[:1] }},
 		{"a default route of the other family", "default route (IPv6)", "other family", func(w *netbsdcfg.WireGuard) { w.DefaultRoute6 = w.DefaultRoute4 }},
 		{"a default route to this machine", "default route (IPv4)", "this machine", func(w *netbsdcfg.WireGuard) { w.DefaultRoute4 = addr("172.16.1.4") }},
-		{"everything into the tunnel with no route to the endpoint", "endpoint via", "no host route to 203.0.113.63:51820", func(w *netbsdcfg.WireGuard) { w.EndpointVia = netip.Addr{} }},
+		{"everything into the tunnel with no route to the endpoint", "endpoint", "no gateway of its family for a host route", func(w *netbsdcfg.WireGuard) { w.EndpointVia = netip.Addr{} }},
 		{"everything into the tunnel with an endpoint that is a name", "endpoint", "is a name", func(w *netbsdcfg.WireGuard) { w.Peers[0].Endpoint = "router.example.net:51820" }},
 		{"an endpoint inside the tunnel", "endpoint", "inside the tunnel (172.16.1.0/24)", func(w *netbsdcfg.WireGuard) { w.Peers[0].Endpoint = "172.16.1.1:51820" }},
 		{"an endpoint reached through the tunnel", "endpoint via", "lies in the tunnel", func(w *netbsdcfg.WireGuard) { w.EndpointVia = addr("172.16.1.1") }},
