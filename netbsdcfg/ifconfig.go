@@ -107,7 +107,13 @@ func (f *Ifconfig) AddAddr(p netip.Prefix) error {
 			words = "inet " + p.String() + " alias"
 		}
 	}
-	return f.insert(words, append([]string{"ifconfig", f.iface()}, strings.Fields(words)...), rankAddr)
+	old := slices.Clone(f.lines)
+	err := f.insert(words, append([]string{"ifconfig", f.iface()}, strings.Fields(words)...), rankAddr)
+	if err == nil && !slices.Contains(f.Addrs(), p) {
+		f.lines = old
+		err = refusal("address", p.String(), "is replaced by a later line, which follows a command that may read the lines after it")
+	}
+	return err
 }
 
 // RemoveAddr removes the line that gives the interface the address, and reports
