@@ -278,6 +278,14 @@ up
 	assert.Empty(t, f.Changes())
 }
 
+func TestANameThatTellsNoInterface(t *testing.T) {
+	f, err := netbsdcfg.ParseIfconfig("some text", []byte("inet 10.0.0.1/24\n!hello $int\n"))
+	require.NoError(t, err)
+	require.NoError(t, f.AddAddr(prefix("10.0.0.2/24")))
+	assert.Equal(t, []netip.Prefix{prefix("10.0.0.1/24"), prefix("10.0.0.2/24")}, f.Addrs())
+	assert.Equal(t, `3 ["hello" "wg0"]`, show(f.Commands("wg0"))[2])
+}
+
 func TestFileLifeCycle(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ifconfig.vioif0")
 	_, err := netbsdcfg.OpenIfconfig(path)
