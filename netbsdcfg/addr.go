@@ -92,15 +92,9 @@ func parseAddr(argv []string, iface string) (address, bool) {
 			a.alias = true
 		case word == "-alias" || word == "delete":
 			a.remove = true
-		case word == "netmask":
-			n, ok := maskLength(next)
+		case word == "netmask" || word == "prefixlen":
+			n, ok := lengthOf(word, next)
 			if !ok {
-				return address{}, false
-			}
-			length, i = n, i+1
-		case word == "prefixlen":
-			n, err := strconv.Atoi(next)
-			if err != nil || n < 0 {
 				return address{}, false
 			}
 			length, i = n, i+1
@@ -139,6 +133,15 @@ func isAddr(word string, addr *netip.Addr, length *int) bool {
 	}
 	*addr = a
 	return true
+}
+
+// lengthOf reads the value of a netmask or prefixlen.
+func lengthOf(word, value string) (int, bool) {
+	if strings.HasSuffix(word, "netmask") {
+		return maskLength(value)
+	}
+	n, err := strconv.Atoi(value)
+	return n, err == nil && n >= 0
 }
 
 // maskLength reads a netmask as ifconfig(8) does: dotted, or one number that is

@@ -58,7 +58,7 @@ var quirks = []struct {
 		text: "# c\r\nup\r\n\r\n",
 		want: []string{`2 ["ifconfig" "wg0" "up\r"]`, `3 ["ifconfig" "wg0" "\r"]`},
 		problems: []string{
-			"2:3: error: a carriage return at the end becomes part of the last word (on 2 lines)",
+			"2:3: error: a carriage return at the end becomes part of the last word (lines: 2)",
 		},
 	},
 	{
@@ -66,7 +66,7 @@ var quirks = []struct {
 		text: "inet 10.0.0.2/24 \\\r\nalias\n",
 		want: []string{`1 ["ifconfig" "wg0" "inet" "10.0.0.2/24" "\r"]`, `2 ["ifconfig" "wg0" "alias"]`},
 		problems: []string{
-			"1:19: error: a carriage return at the end becomes part of the last word (on 1 lines)",
+			"1:19: error: a carriage return at the end becomes part of the last word (lines: 1)",
 		},
 	},
 	{
@@ -179,13 +179,13 @@ var quirks = []struct {
 		trap:     "a ! command that reads stdin eats the rest of the file",
 		text:     "!wg-keygen --pub\ninet 10.0.0.1/24\n\n!hello\n",
 		want:     []string{`1 ["wg-keygen" "--pub"]`},
-		problems: []string{"1: error: reads the rest of this file as its input: 2 lines are not run"},
+		problems: []string{"1: error: reads the rest of this file as its input (lines not run: 2)"},
 	},
 	{
 		trap:     "a ! command that reads stdin inside a pipe or a subshell eats the rest",
 		text:     "!( wg-keygen --pub )\nup\n",
 		want:     []string{`1 sh "( wg-keygen --pub )"`},
-		problems: []string{"1: error: reads the rest of this file as its input: 1 lines are not run"},
+		problems: []string{"1: error: reads the rest of this file as its input (lines not run: 1)"},
 	},
 	{
 		trap: "a ! command with its input from elsewhere eats nothing",
@@ -253,6 +253,22 @@ var quirks = []struct {
 		want: []string{`1 sh "hello ~/x"`, `2 sh "hello ${x/y/z}"`, `3 sh "hello 1; in"`},
 	},
 	{
+		trap: "a dollar sign that some shells take for a quote, or for nothing",
+		text: "!hello $'a'\n!hello \"a$\" \n!hello \"$(hello)\" \"${int:-x}\"\n",
+		want: []string{`1 sh "hello $'a'"`, `2 sh "hello \"a$\""`, `3 sh "hello \"$(hello)\" \"${int:-x}\""`},
+	},
+	{
+		trap:     "the place of a problem in a line that is continued is the line",
+		text:     "mtu 1400 \\\n$UP\n",
+		want:     []string{`1 sh "ifconfig wg0 mtu 1400 $UP"`},
+		problems: []string{"1: warning: sh acts on $ before ifconfig sees the line"},
+	},
+	{
+		trap: "a backslash before an empty line",
+		text: "up \\\n\nmtu 1400\n",
+		want: []string{`1 ["ifconfig" "wg0" "up"]`, `3 ["ifconfig" "wg0" "mtu" "1400"]`},
+	},
+	{
 		trap: "an exclamation mark alone, twice, and before a comment",
 		text: "!\n! # c\n!!hello\n",
 		want: []string{`3 ["!hello"]`},
@@ -306,5 +322,36 @@ func problems(t *testing.T, f *netbsdcfg.Ifconfig, want ...string) {
 	require.Len(t, got, len(want), "%s", got)
 	for i, p := range got {
 		assert.True(t, strings.HasPrefix(p.Error(), "ifconfig.wg0:"+want[i]), "got  %s\nwant %s", p, want[i])
+	}
+}
+
+// These read their input, or not, whatever a stand-in in the test's shell does.
+func TestProgramsThatReadTheRestOfTheFile(t *testing.T) {
+	for text, want := range map[string]bool{
+		"!tee /tmp/x":              true,
+		"!/usr/bin/xargs hello":    true,
+		"!ssh host uptime":         true,
+		"!ssh -n host uptime":      false,
+		"!sh":                      true,
+		"!sh /etc/x":               false,
+		"!head -n 5":               true,
+		"!head -n 5 /etc/hosts":    false,
+		"!cat /etc/x -":            true,
+		"!wg-keygen":               false,
+		"!wg-keygen 3</dev/null":   false,
+		"!tee x 3</dev/null":       true,
+		"!tee x &":                 false,
+		"!tee $X":                  false, // perhaps
+		"!read x; read y":          false, // perhaps
+		"!read $X":                 false, // perhaps
+		"!{ tee x; } </dev/null":   false,
+		"!hello <<x | tee y":       false,
+		"up; tee x":                true,
+		"!while tee x; do :; done": false, // perhaps
+	} {
+		t.Run(text, func(t *testing.T) {
+			cmds := parse(t, text+"\nmtu 1400\n").Commands("wg0")
+			assert.Equal(t, want, !strings.HasSuffix(show(cmds)[len(cmds)-1], `"mtu" "1400"]`), "%v", show(cmds))
+		})
 	}
 }

@@ -20,9 +20,9 @@ import (
 //
 //   - Bytes returns what was parsed, byte for byte, until something is changed.
 //   - To add what is there changes nothing.
-//   - An edit adds or removes the lines that it names. It also gives the last
-//     line its newline, without which the script loses that line: from then on
-//     the line is read.
+//   - An edit adds or removes the lines that it names. A last line that the
+//     script loses, because it has no newline or ends in a backslash, gets what
+//     it lacks, and is read from then on.
 //   - What was added is what Commands and Addrs return.
 //   - An edit that fails changes nothing.
 //
@@ -93,21 +93,28 @@ func (f *Ifconfig) AddAddr(p netip.Prefix) error {
 	if err := validAddr(p); err != nil {
 		return err
 	}
-	words := "inet6 " + p.String() + " alias"
-	if p.Addr().Is4() {
-		words = "inet " + p.String()
-	}
-	for _, have := range f.Addrs() {
-		switch {
-		case have == p:
-			return nil
-		case have.Addr() == p.Addr():
-			return refusal("address", p.String(), "the file has it as "+have.String()+"; remove that first")
-		case have.Addr().Is4() && p.Addr().Is4():
-			words = "inet " + p.String() + " alias"
+	there := func(g *Ifconfig) bool { return slices.Contains(g.Addrs(), p) }
+	return f.edit(there, func(g *Ifconfig) error {
+		words := "inet6 " + p.String() + " alias"
+		if p.Addr().Is4() {
+			words = "inet " + p.String()
 		}
-	}
-	return f.insert(words, append([]string{"ifconfig", f.iface()}, strings.Fields(words)...), rankAddr)
+		for _, have := range g.Addrs() {
+			switch {
+			case have.Addr() == p.Addr():
+				return refusal("address", p.String(), "the file has it as "+have.String()+"; remove that first")
+			case have.Addr().Is4() && p.Addr().Is4():
+				words = "inet " + p.String() + " alias"
+			}
+		}
+		if err := g.insert(words, append([]string{"ifconfig", g.iface()}, strings.Fields(words)...), rankAddr); err != nil {
+			return err
+		}
+		if !there(g) {
+			return refusal("address", p.String(), "is replaced by a later line, which follows a command that may read the lines after it")
+		}
+		return nil
+	})
 }
 
 // RemoveAddr removes the line that gives the interface the address, and reports
@@ -161,10 +168,7 @@ func (f *Ifconfig) AddLine(words ...string) error {
 	} else if err := quoteAll(words, &text, "word"); err != nil {
 		return err
 	}
-	if f.runs(want) {
-		return nil
-	}
-	return f.insert(text, want, cmp.Or(rank(want, iface), rankLink))
+	return f.add(text, want, cmp.Or(rank(want, iface), rankLink))
 }
 
 // AddCommand adds a line that begins with ! and runs one program with these
@@ -186,10 +190,7 @@ func (f *Ifconfig) AddCommand(argv ...string) error {
 	if err := quoteAll(argv, &text, "argument"); err != nil {
 		return err
 	}
-	if f.runs(argv) {
-		return nil
-	}
-	return f.insert("!"+text, argv, cmp.Or(rank(argv, f.iface()), rankLast))
+	return f.add("!"+text, argv, cmp.Or(rank(argv, f.iface()), rankLast))
 }
 
 // RemoveCommand removes every line that runs exactly this command and nothing
@@ -210,20 +211,25 @@ func (f *Ifconfig) AddRoute(dst netip.Prefix, via netip.Addr) error {
 	if err := validRoute(dst, via); err != nil {
 		return err
 	}
-	if dst.Bits() == 0 {
-		if err := unconnected(via, f.Addrs()); err != nil {
-			return err
+	want := route{dst, via}
+	find := func(g *Ifconfig) (have route, line int) {
+		for _, cmd := range g.Commands(g.iface()) {
+			if r, ok := parseRoute(cmd.Argv); ok && r.dst == dst {
+				return r, cmd.Line
+			}
 		}
+		return route{}, 0
 	}
-	for _, cmd := range f.Commands(f.iface()) {
-		have, ok := parseRoute(cmd.Argv)
-		switch {
-		case !ok || have.dst != dst:
-		case have.via == via:
-			return nil
-		default:
-			return refusal("route", dst.String(), fmt.Sprintf("line %d routes it through %s", cmd.Line, have.via))
+	there := func(g *Ifconfig) bool { have, _ := find(g); return have == want }
+	return f.edit(there, func(g *Ifconfig) error {
+		if dst.Bits() == 0 {
+			if err := unconnected(via, g.Addrs()); err != nil {
+				return err
+			}
 		}
-	}
-	return f.AddCommand(route{dst, via}.argv()...)
+		if have, line := find(g); line > 0 {
+			return refusal("route", dst.String(), fmt.Sprintf("line %d routes it through %s", line, have.via))
+		}
+		return g.AddCommand(want.argv()...)
+	})
 }

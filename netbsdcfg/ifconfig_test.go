@@ -215,6 +215,7 @@ func TestRefusedEdits(t *testing.T) {
 		{"a multicast address", "address", "not the address of an interface", f.AddAddr(prefix("ff02::1/64"))},
 		{"IPv4 in IPv6 form", "address", "in IPv6 form", f.AddAddr(prefix("::ffff:192.0.2.1/120"))},
 		{"an address with another length", "address", "the file has it as 172.16.1.4/24", f.AddAddr(prefix("172.16.1.4/32"))},
+		{"an address that a later line would replace", "address", "replaced by a later line", parse(t, "!read x\nx\ninet 10.0.0.1/8\n").AddAddr(prefix("10.0.0.2/8"))},
 		{"an empty line", "line", "no words", f.AddLine()},
 		{"create", "line", "creates the interface itself", f.AddLine("create")},
 		{"a newline in a word", "word", "control character", f.AddLine("descr", "a\n!reboot")},
@@ -275,6 +276,14 @@ up
 	refused(t, err, "address", "line 2 does more")
 	assert.False(t, f.RemoveCommand("hello"), "a line that does more")
 	assert.Empty(t, f.Changes())
+}
+
+func TestANameThatTellsNoInterface(t *testing.T) {
+	f, err := netbsdcfg.ParseIfconfig("some text", []byte("inet 10.0.0.1/24\n!hello $int\n"))
+	require.NoError(t, err)
+	require.NoError(t, f.AddAddr(prefix("10.0.0.2/24")))
+	assert.Equal(t, []netip.Prefix{prefix("10.0.0.1/24"), prefix("10.0.0.2/24")}, f.Addrs())
+	assert.Equal(t, `3 ["hello" "wg0"]`, show(f.Commands("wg0"))[2])
 }
 
 func TestFileLifeCycle(t *testing.T) {

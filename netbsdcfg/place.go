@@ -8,14 +8,50 @@ import (
 	"github.com/rehost/rehost/internal/textfile"
 )
 
-// runs reports whether the file runs a command.
-func (f *Ifconfig) runs(argv []string) bool {
-	return slices.ContainsFunc(f.Commands(f.iface()), func(c Command) bool {
-		return c.Argv != nil && slices.Equal(c.Argv, argv)
-	})
+// edit makes a change, unless what it is to reach is there already. It works on
+// a copy, so that one that fails changes nothing, and on one whose last line is
+// complete, so that what is read there is what will be.
+func (f *Ifconfig) edit(there func(*Ifconfig) bool, change func(*Ifconfig) error) error {
+	if there(f) {
+		return nil
+	}
+	g := &Ifconfig{file: f.file, lines: completed(f.lines)}
+	if slices.Equal(g.lines, f.lines) || !there(g) {
+		if err := change(g); err != nil {
+			return err
+		}
+	}
+	f.lines = g.lines
+	return nil
 }
 
-// insert adds a line that must be read as the one command want.
+// completed returns a copy of lines to which others can be added: a newline ends
+// the last one, and an empty line follows where a backslash would join it with
+// the next.
+func completed(lines []string) []string {
+	g := &Ifconfig{lines: slices.Clone(lines)}
+	n := len(lines)
+	if n > 0 && !strings.HasSuffix(lines[n-1], "\n") {
+		g.lines[n-1] += "\n"
+	}
+	if entries := g.entries(); n > 0 && entries[len(entries)-1].lost {
+		g.lines = append(g.lines, "\n")
+	}
+	return g.lines
+}
+
+// add adds a line that runs the command want, unless the file runs it.
+func (f *Ifconfig) add(text string, want []string, rank int) error {
+	there := func(g *Ifconfig) bool {
+		return slices.ContainsFunc(g.Commands(g.iface()), func(c Command) bool {
+			return c.Argv != nil && slices.Equal(c.Argv, want)
+		})
+	}
+	return f.edit(there, func(g *Ifconfig) error { return g.insert(text, want, rank) })
+}
+
+// insert adds a line that must be read as the one command want, to a text that is
+// complete.
 func (f *Ifconfig) insert(text string, want []string, rank int) error {
 	iface := f.iface()
 	// The quoting is right by construction; this is what makes it sure.
@@ -26,29 +62,8 @@ func (f *Ifconfig) insert(text string, want []string, rank int) error {
 	if s.input != takesNothing {
 		return refusal("command", want[0], "reads its standard input, which is the rest of the file")
 	}
-	at := place(f.read(iface), iface, rank)
-	last := at == len(f.lines)
-	f.complete(last)
-	if last {
-		at = len(f.lines)
-	}
-	f.lines = textfile.Insert(f.lines, at, text)
+	f.lines = textfile.Insert(f.lines, place(f.read(iface), iface, rank), text)
 	return nil
-}
-
-// complete gives the last line its newline. If something is to follow it, a
-// backslash at its end must not swallow that.
-func (f *Ifconfig) complete(follow bool) {
-	n := len(f.lines)
-	if n == 0 {
-		return
-	}
-	if !strings.HasSuffix(f.lines[n-1], "\n") {
-		f.lines[n-1] += "\n"
-	}
-	if entries := f.entries(); follow && entries[len(entries)-1].lost {
-		f.lines = append(f.lines, "\n")
-	}
 }
 
 // removeLines removes the entries whose only command matches.
@@ -63,8 +78,7 @@ func (f *Ifconfig) removeLines(match func(Command) bool) bool {
 		kept = append(kept, f.lines[e.first:e.end]...)
 	}
 	if found {
-		f.lines = kept
-		f.complete(false)
+		f.lines = completed(kept)
 	}
 	return found
 }

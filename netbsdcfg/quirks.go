@@ -116,7 +116,7 @@ func (c *checker) returns(entries []entry) {
 	}
 	if count > 0 {
 		col := strings.LastIndexByte(c.f.lines[first], '\r') + 1
-		c.report(first, col, Error, "a carriage return at the end becomes part of the last word (on %d lines)", count)
+		c.report(first, col, Error, "a carriage return at the end becomes part of the last word (lines: %d)", count)
 	}
 }
 
@@ -133,7 +133,7 @@ func (c *checker) shellLine(e entry) {
 		for _, word := range call.Args {
 			for _, part := range word.Parts {
 				if lit, ok := part.(*syntax.Lit); ok && hasPattern(lit.Value) {
-					c.report(e.first, c.column(e, e.text[1:], 1, word.Pos()), Warning,
+					c.report(e.first, c.column(e, len("!")+int(word.Pos().Offset())), Warning,
 						"sh looks for files that match this word; quote it if they are not meant")
 					return
 				}
@@ -179,7 +179,7 @@ func (c *checker) ifconfigLine(e entry) {
 		}
 	}
 	if node, pos := acted(whole.tree); pos.IsValid() {
-		c.report(e.first, c.column(e, e.text, -len(set), pos), Warning, "sh acts on %s before ifconfig sees the line", node)
+		c.report(e.first, c.column(e, int(pos.Offset())-len(set)), Warning, "sh acts on %s before ifconfig sees the line", node)
 	}
 }
 
@@ -215,19 +215,14 @@ func acted(tree *syntax.File) (what string, pos syntax.Pos) {
 	return what, pos
 }
 
-// column returns the column of a place in the shell's text, which begins at
-// e.text[shift:], if the entry is one line; else 0.
-func (c *checker) column(e entry, text string, shift int, pos syntax.Pos) int {
-	raw := c.f.lines[e.first]
-	start := strings.Index(raw, e.text)
-	at := int(pos.Offset())
+// column returns the column of a place in an entry that is one line, else 0. The
+// place is an offset in the text as it was encoded for the parser.
+func (c *checker) column(e entry, at int) int {
+	start := strings.Index(c.f.lines[e.first], e.text)
 	if start < 0 || e.end > e.first+1 {
 		return 0
 	}
-	if shift < 0 {
-		at, shift = at+shift, 0
-	}
-	return start + shift + len(plainText(encode(text)[:at])) + 1
+	return start + len(plainText(encode(e.text)[:at])) + 1
 }
 
 // hungry reports a command that reads the lines after it.
@@ -249,6 +244,6 @@ func (c *checker) hungry(e entry, rest []entry) {
 	case e.input == takesLine:
 		c.report(e.first, 0, Error, "reads the next line as its input, and it is not run")
 	default:
-		c.report(e.first, 0, Error, "reads the rest of this file as its input: %d lines are not run", eaten)
+		c.report(e.first, 0, Error, "reads the rest of this file as its input (lines not run: %d)", eaten)
 	}
 }

@@ -3,7 +3,6 @@ package netbsdcfg
 import (
 	"net/netip"
 	"path"
-	"strconv"
 	"strings"
 )
 
@@ -55,15 +54,9 @@ func parseRoute(argv []string) (route, bool) {
 			six = true
 		case word == "-net":
 			net = true
-		case word == "-netmask":
-			n, ok := maskLength(next)
+		case word == "-netmask" || word == "-prefixlen":
+			n, ok := lengthOf(word, next)
 			if !ok {
-				return route{}, false
-			}
-			length, i = n, i+1
-		case word == "-prefixlen":
-			n, err := strconv.Atoi(next)
-			if err != nil || n < 0 {
 				return route{}, false
 			}
 			length, i = n, i+1

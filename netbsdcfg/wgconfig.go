@@ -179,7 +179,6 @@ func validKey64(key string) error {
 	if len(key) != keyLength {
 		return refusal("public key", key, fmt.Sprintf("has %d characters; base64 of 32 bytes has %d", len(key), keyLength))
 	}
-	// The decoder passes over line ends, b64_pton(3) over other blanks too.
 	raw, err := base64.StdEncoding.Strict().DecodeString(key)
 	if err != nil || len(raw) != 32 {
 		return refusal("public key", key, "is not base64 of 32 bytes")

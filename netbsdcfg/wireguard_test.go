@@ -281,6 +281,8 @@ func TestCheckFindsMistakesOfTheTunnel(t *testing.T) {
 			[]string{"1: warning: 172.16.1.4 has no netmask, and its class makes it 172.16.1.4/16"}},
 		{"a second address without alias", "inet 172.16.1.4/24\ninet 10.0.0.1/8\n",
 			[]string{"2: error: replaces the address 172.16.1.4/24"}},
+		{"a default route that leads elsewhere", "inet 172.16.1.4/24\ninet6 2001:db8::4/80 alias\n" + peer + "!route add -inet6 default fe80::1%vioif0\n", nil},
+		{"a classful network to the endpoint, and words that are passed over", "inet 172.16.1.4/24\n" + peer + "!route add -net 203.0.113.0 192.168.14.254 -ifp vioif0 -mtu 1400\n!route add default 172.16.1.1\n", nil},
 		{"routes that are not numeric are passed over", "inet 172.16.1.4/24\n!route add default gw\n!route delete default\n!route\n!route add x 10.0.0.1\n!route add -net 10.0.0.0 -netmask x 10.0.0.1\n!route add -inet6 2001:db8:: -prefixlen x ::1\n!route add 10.0.0.1\n", nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) { problems(t, parse(t, tt.text), tt.want...) })
