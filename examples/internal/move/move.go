@@ -1,0 +1,127 @@
+// Package move reads the move file, which describes one machine, where it runs,
+// where it is to run, and what lies between.
+package move
+
+import (
+	"net/netip"
+	"slices"
+)
+
+// A Move is a whole move file.
+type Move struct {
+	Domain     string     `toml:"domain"`
+	Guest      Guest      `toml:"guest"`
+	Hypervisor Hypervisor `toml:"hypervisor"`
+	Router     Router     `toml:"router"`
+	Tunnel     Tunnel     `toml:"tunnel"`
+	Services   []Service  `toml:"service"`
+
+	file   string
+	places map[string]place
+}
+
+// A Guest is the machine that moves.
+type Guest struct {
+	Name    string  `toml:"name"`
+	Old     Old     `toml:"old"`
+	Upgrade Upgrade `toml:"upgrade"`
+	Home    Home    `toml:"home"`
+	VM      VM      `toml:"vm"`
+}
+
+// Old is where the guest runs today.
+type Old struct {
+	Host    string     `toml:"host"`
+	Disk    string     `toml:"disk"`
+	Address netip.Addr `toml:"address"`
+}
+
+// An Upgrade is the way from the guest's release to one that has wg(4).
+type Upgrade struct {
+	From string `toml:"from"`
+	To   string `toml:"to"`
+	URL  string `toml:"url"`
+}
+
+// Home is the guest's network at home.
+type Home struct {
+	Iface   string       `toml:"iface"`
+	Address netip.Prefix `toml:"address"`
+	Gateway netip.Addr   `toml:"gateway"`
+}
+
+// A VM is the guest as vm-bhyve sees it.
+type VM struct {
+	CPU    int    `toml:"cpu"`
+	Memory string `toml:"memory"`
+	Switch string `toml:"switch"`
+	Disk   string `toml:"disk"`
+	UUID   string `toml:"uuid"`
+	MAC    string `toml:"mac"`
+}
+
+// A Hypervisor is the machine at home that runs the guest under vm-bhyve.
+type Hypervisor struct {
+	Name      string `toml:"name"`
+	Datastore string `toml:"datastore"`
+}
+
+// A Router is the instance in the cloud that holds the public address.
+type Router struct {
+	Name    string         `toml:"name"`
+	Iface   string         `toml:"iface"`
+	Address netip.Addr     `toml:"address"`
+	Prefix6 netip.Prefix   `toml:"prefix6"`
+	Solver  netip.AddrPort `toml:"solver"`
+}
+
+// A Tunnel is the WireGuard link between router and guest.
+type Tunnel struct {
+	Iface  string `toml:"iface"`
+	Port   uint16 `toml:"port"`
+	Router End    `toml:"router"`
+	Guest  End    `toml:"guest"`
+}
+
+// An End is one end of the tunnel.
+type End struct {
+	Addresses []netip.Prefix `toml:"addresses"`
+	PublicKey string         `toml:"public_key"`
+	KeyFile   string         `toml:"key_file"`
+}
+
+// Addr returns the end's first address of a family, or the zero Addr.
+func (e End) Addr(is4 bool) netip.Addr {
+	for _, p := range e.Addresses {
+		if p.Addr().Is4() == is4 {
+			return p.Addr()
+		}
+	}
+	return netip.Addr{}
+}
+
+// The ways in which a service is reached once the guest has moved.
+const (
+	Forward    = "forward" // the router forwards the port through the tunnel
+	Proxy      = "proxy"   // nginx on the router answers and asks the guest
+	TunnelOnly = "tunnel"  // only what is in the tunnel reaches it
+)
+
+// A Service is something that the guest serves.
+type Service struct {
+	Name   string   `toml:"name"`
+	Protos []string `toml:"protos"`
+	Port   uint16   `toml:"port"`
+	Via    string   `toml:"via"`
+	Names  []string `toml:"names"`
+}
+
+// Protos returns the transport protocols that the services use, sorted.
+func (m *Move) Protos() []string {
+	var protos []string
+	for _, s := range m.Services {
+		protos = append(protos, s.Protos...)
+	}
+	slices.Sort(protos)
+	return slices.Compact(protos)
+}

@@ -1,0 +1,108 @@
+package move_test
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/rehost/rehost/examples/internal/move"
+	"github.com/rehost/rehost/internal/textfile"
+)
+
+func sample(t *testing.T) string {
+	t.Helper()
+	data, err := os.ReadFile("../../migrate/senate.toml")
+	require.NoError(t, err)
+	return string(data)
+}
+
+func TestLoadSample(t *testing.T) {
+	m, err := move.Load("senate.toml", []byte(sample(t)))
+	require.NoError(t, err)
+	assert.Equal(t, "senate", m.Guest.Name)
+	assert.Equal(t, "203.0.113.63", m.Router.Address.String())
+	assert.Equal(t, "172.16.1.1", m.Tunnel.Router.Addr(true).String())
+	assert.Equal(t, "2001:db8:189c:700:b4d2::4", m.Tunnel.Guest.Addr(false).String())
+	assert.False(t, move.End{}.Addr(false).IsValid())
+	assert.Equal(t, []string{"tcp", "udp"}, m.Protos())
+	assert.Len(t, m.Services, 6)
+}
+
+// TestLoadRefuses changes one line of the sample at a time: each mistake is
+// reported at its line, in words that say what is wrong.
+func TestLoadRefuses(t *testing.T) {
+	tests := []struct {
+		name, old, new string
+		at             string // the text that the error's place points to
+		want           string
+	}{
+		{"a misspelt key", "gateway = ", "gatway = ", `gatway =`, `unknown key "guest.home.gatway"`},
+		{"no TOML", "cpu = 1", "cpu = = 1", `= 1`, "unexpected character"},
+		{"an address that is none", `address = "203.0.113.63"`, `address = "203.0.113"`, `203.0.113"`, "IPv4 address too short"},
+		{"a string for a number", "cpu = 1", `cpu = "1"`, `"1"`, "cannot decode"},
+		{"a gateway outside the network at home", `gateway = "192.168.14.254"`, `gateway = "192.168.41.254"`, `gateway = "192.168.41`, "guest.home.gateway: 192.168.41.254 lies in no connected prefix: vioif0 has 192.168.14.5/24"},
+		{"no gateway at home", `gateway = "192.168.14.254"`, ``, `[guest.home]`, "all traffic into the tunnel would include the tunnel itself"},
+		{"no address at home", `address = "192.168.14.5/24"`, ``, `[guest.home]`, "guest.home.address: is missing"},
+		{"the tunnel's default gateway outside the tunnel", `"172.16.1.1/24", `, `"10.17.3.1/24", `, "addresses = [\"10.17", "10.17.3.1, which lies in no prefix that is connected to the guest"},
+		{"the endpoint inside the tunnel", `"172.16.1.4/24", `, `"172.16.1.4/24", "203.0.113.4/24", `, `addresses = ["172.16.1.4/24", "203`, "holds the tunnel's own endpoint 203.0.113.63"},
+		{"IPv6 at one end only", `, "2001:db8:189c:700:b4d2::4/80"]`, `]`, `[tunnel]`, "only one end has an IPv6 address"},
+		{"no IPv4 in the tunnel", `"172.16.1.4/24", `, ``, `[tunnel]`, "both ends need an IPv4 address"},
+		{"no port", "port = 51820", "", "[tunnel]", "tunnel.port: is missing"},
+		{"no solver", `solver = "127.0.0.1:8181"`, "", "[router]", "router.solver: is missing"},
+		{"a name with a slash", `name = "senate"`, `name = "../senate"`, `name = "../senate"`, `"../senate" is no name`},
+		{"a name of one letter", `name = "senate"`, `name = "s"`, `name = "s"`, "at least two characters"},
+		{"a name with a newline", `name = "ingress"`, `name = "in\ngress"`, `name = "in\n`, `is no name`},
+		{"a domain with a blank", `domain = "example.net"`, `domain = "example net"`, `domain =`, "is no name"},
+		{"no name", `name = "garage"`, ``, `[hypervisor]`, "hypervisor.name: is missing"},
+		{"two machines of one name", `name = "garage"`, `name = "senate"`, "name = \"senate\"\ndatastore", `"senate" is the guest's name too`},
+		{"a relative path", `disk = "/dev/vms/senate"`, `disk = "dev/vms"`, `disk = "dev`, "no absolute path"},
+		{"a path that a shell would take apart", `disk = "/dev/vms/senate"`, `disk = "/dev/$(reboot)"`, `disk = "/dev/$`, `a shell would not take '$' as it is`},
+		{"an IPv6 address for the router", `address = "203.0.113.63"`, `address = "2001:db8::1"`, `address = "2001:db8::1"`, "is no IPv4 address"},
+		{"no public key", `public_key = "dMlWBAQ0J/C+4dDha/pTr9U39zatAHPEzE4cyzqCtdw="`, ``, `[tunnel.router]`, "public_key: is missing"},
+		{"an unknown way", "993\nvia = \"tunnel\"", "993\nvia = \"pigeon\"", `via = "pigeon"`, `"pigeon" is none of forward, proxy and tunnel`},
+		{"an unknown protocol", `protos = ["tcp", "udp"]`, `protos = ["tcp", "sctp"]`, `protos = ["tcp", "sctp"]`, `"sctp" is neither tcp nor udp`},
+		{"no protocol", `protos = ["tcp", "udp"]`, ``, "[[service]]\nname = \"dns\"", "protos: is missing"},
+		{"no service port", "port = 465", "", "[[service]]\nname = \"smtps\"", "port: is missing"},
+		{"a port twice", "port = 465", "port = 25", "port = 25\nvia = \"forward\"\n\n[[service]]\nname = \"subm", "smtp has tcp port 25 already"},
+		{"a proxy without names", `names = ["example.net", "www.example.net"]`, ``, "[[service]]\nname = \"web\"", "names: is missing"},
+		{"a proxy for a name that is none", `"www.example.net"]`, `"www;example.net"]`, `names =`, `"www;example.net" is no name`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			text := sample(t)
+			require.Equal(t, 1, strings.Count(text, tt.old), "the sample has it once")
+			text = strings.Replace(text, tt.old, tt.new, 1)
+			i := strings.Index(text, tt.at)
+			require.GreaterOrEqual(t, i, 0)
+			line := strings.Count(text[:i], "\n") + 1
+			_, err := move.Load("m.toml", []byte(text))
+			require.Error(t, err)
+			assert.Contains(t, err.Error(), fmt.Sprintf("m.toml:%d:", line))
+			assert.Contains(t, err.Error(), tt.want)
+		})
+	}
+}
+
+func TestLoadReportsAllAtOnce(t *testing.T) {
+	_, err := move.Load("m.toml", nil)
+	require.Error(t, err)
+	assert.Greater(t, strings.Count(err.Error(), "\n"), 15)
+	assert.Contains(t, err.Error(), "service: is missing")
+	assert.Contains(t, err.Error(), "guest.name: is missing")
+}
+
+func TestProblemFindsThePlaceOfAKeyOrOfWhatIsAround(t *testing.T) {
+	m, err := move.Load("m.toml", []byte(sample(t)))
+	require.NoError(t, err)
+	p := m.Problem("guest.vm.memory", "is %d", 3)
+	assert.Equal(t, textfile.Error, p.Severity)
+	assert.Equal(t, "guest.vm.memory: is 3", p.Message)
+	lines := strings.Split(sample(t), "\n")
+	assert.Equal(t, `memory = "2048M"`, lines[p.Line-1])
+	assert.Equal(t, "[guest.vm]", lines[m.Problem("guest.vm.nothing", "").Line-1])
+	assert.Equal(t, 0, m.Problem("nothing", "").Line)
+}

@@ -1,0 +1,208 @@
+package move
+
+import (
+	"fmt"
+	"net/netip"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/rehost/rehost/internal/textfile"
+)
+
+// validate finds what is missing, what cannot be put into a file or a command
+// as it is, and which values do not fit each other. What only one package knows
+// of its format stays with that package.
+func (m *Move) validate() textfile.Problems {
+	v := &validation{Move: m}
+	v.name("domain", m.Domain, "-.")
+	v.name("guest.name", m.Guest.Name, "-")
+	if len(m.Guest.Name) == 1 {
+		v.add("guest.name", "vm-bhyve wants at least two characters")
+	}
+	v.name("guest.old.host", m.Guest.Old.Host, "-.")
+	v.path("guest.old.disk", m.Guest.Old.Disk)
+	v.addr("guest.old.address", m.Guest.Old.Address)
+	v.required("guest.upgrade.from", m.Guest.Upgrade.From)
+	v.required("guest.upgrade.to", m.Guest.Upgrade.To)
+	v.required("guest.upgrade.url", m.Guest.Upgrade.URL)
+	v.name("guest.home.iface", m.Guest.Home.Iface, "")
+	v.required("guest.vm.memory", m.Guest.VM.Memory)
+	v.required("guest.vm.switch", m.Guest.VM.Switch)
+	v.required("guest.vm.disk", m.Guest.VM.Disk)
+	v.required("guest.vm.uuid", m.Guest.VM.UUID)
+	v.required("guest.vm.mac", m.Guest.VM.MAC)
+	v.name("hypervisor.name", m.Hypervisor.Name, "-")
+	v.path("hypervisor.datastore", m.Hypervisor.Datastore)
+	v.name("router.name", m.Router.Name, "-")
+	v.name("router.iface", m.Router.Iface, "")
+	v.addr("router.address", m.Router.Address)
+	if !m.Router.Solver.IsValid() {
+		v.add("router.solver", "is missing: the address and port of the HTTP-01 solver")
+	}
+	v.name("tunnel.iface", m.Tunnel.Iface, "")
+	v.required("tunnel.router.public_key", m.Tunnel.Router.PublicKey)
+	v.path("tunnel.guest.key_file", m.Tunnel.Guest.KeyFile)
+	if m.Tunnel.Port == 0 {
+		v.add("tunnel.port", "is missing: the UDP port on which the router listens")
+	}
+	v.hosts()
+	v.home()
+	v.tunnel()
+	for i := range m.Services {
+		v.service(i)
+	}
+	if len(m.Services) == 0 {
+		v.add("service", "is missing: say what the guest serves, and how it is reached")
+	}
+	v.problems.Sort()
+	return v.problems
+}
+
+type validation struct {
+	*Move
+	problems textfile.Problems
+}
+
+func (v *validation) add(key, format string, args ...any) {
+	v.problems = append(v.problems, v.Problem(key, format, args...))
+}
+
+func (v *validation) required(key, value string) bool {
+	if value == "" {
+		v.add(key, "is missing")
+	}
+	return value != ""
+}
+
+// name checks a word that becomes part of paths, commands and files.
+func (v *validation) name(key, value, punctuation string) {
+	if !v.required(key, value) {
+		return
+	}
+	for i, c := range []byte(value) {
+		letter := 'a' <= c|0x20 && c|0x20 <= 'z' || '0' <= c && c <= '9'
+		if !letter && (i == 0 || !strings.Contains(punctuation, string(c))) {
+			v.add(key, "%q is no name: use letters, digits and %q", value, punctuation)
+			return
+		}
+	}
+}
+
+func (v *validation) path(key, value string) {
+	if !v.required(key, value) {
+		return
+	}
+	if !path.IsAbs(value) || path.Clean(value) != value {
+		v.add(key, "%q is no absolute path in its shortest form", value)
+	}
+	v.word(key, value)
+}
+
+// word refuses what a shell would take apart: the runbook's commands are pasted.
+func (v *validation) word(key, value string) {
+	if i := strings.IndexFunc(value, func(r rune) bool {
+		return r <= ' ' || r >= 0x7f || strings.ContainsRune("'\"\\$`;&|<>()*?[]{}~!#", r)
+	}); i >= 0 {
+		v.add(key, "%q: a shell would not take %q as it is", value, value[i])
+	}
+}
+
+func (v *validation) addr(key string, a netip.Addr) {
+	switch {
+	case !a.IsValid():
+		v.add(key, "is missing")
+	case !a.Is4():
+		v.add(key, "%s is no IPv4 address", a)
+	}
+}
+
+func (v *validation) hosts() {
+	hosts := map[string]string{}
+	for _, key := range []string{"guest", "hypervisor", "router"} {
+		name := map[string]string{"guest": v.Guest.Name, "hypervisor": v.Hypervisor.Name, "router": v.Router.Name}[key]
+		if other := hosts[name]; other != "" && name != "" {
+			v.add(key+".name", "%q is the %s's name too", name, other)
+		}
+		hosts[name] = key
+	}
+}
+
+func (v *validation) home() {
+	home := v.Guest.Home
+	switch {
+	case !home.Address.IsValid():
+		v.add("guest.home.address", "is missing: the guest's address at home with its prefix length")
+	case !home.Gateway.IsValid():
+		v.add("guest.home.gateway", "is missing: without a host route to %s through it, all traffic into the tunnel would include the tunnel itself", v.Router.Address)
+	case !home.Address.Contains(home.Gateway):
+		v.add("guest.home.gateway", "%s lies in no connected prefix: %s has %s", home.Gateway, home.Iface, home.Address)
+	}
+}
+
+// tunnel checks that each end reaches the other: the guest's default routes go
+// through the router's addresses.
+func (v *validation) tunnel() {
+	router, guest := v.Tunnel.Router, v.Tunnel.Guest
+	if !router.Addr(true).IsValid() || !guest.Addr(true).IsValid() {
+		v.add("tunnel", "both ends need an IPv4 address")
+		return
+	}
+	if router.Addr(false).IsValid() != guest.Addr(false).IsValid() {
+		v.add("tunnel", "only one end has an IPv6 address")
+	}
+	for _, is4 := range []bool{true, false} {
+		gateway := router.Addr(is4)
+		if !gateway.IsValid() || !guest.Addr(is4).IsValid() {
+			continue
+		}
+		if !slices.ContainsFunc(guest.Addresses, func(p netip.Prefix) bool { return p.Contains(gateway) }) {
+			v.add("tunnel.router.addresses", "the guest's default route goes through %s, which lies in no prefix that is connected to the guest: %s has %v",
+				gateway, v.Tunnel.Iface, guest.Addresses)
+		}
+	}
+	for _, end := range []struct {
+		key       string
+		addresses []netip.Prefix
+	}{{"tunnel.router.addresses", router.Addresses}, {"tunnel.guest.addresses", guest.Addresses}} {
+		for _, p := range end.addresses {
+			if p.Contains(v.Router.Address) {
+				v.add(end.key, "%s holds the tunnel's own endpoint %s: its packets would go into the tunnel", p, v.Router.Address)
+			}
+		}
+	}
+}
+
+func (v *validation) service(i int) {
+	key := func(field string) string { return fmt.Sprintf("service.%d.%s", i, field) }
+	s := v.Services[i]
+	v.name(key("name"), s.Name, "-")
+	if s.Port == 0 {
+		v.add(key("port"), "is missing")
+	}
+	if len(s.Protos) == 0 {
+		v.add(key("protos"), "is missing: tcp, udp or both")
+	}
+	for _, proto := range s.Protos {
+		if proto != "tcp" && proto != "udp" {
+			v.add(key("protos"), "%q is neither tcp nor udp", proto)
+		}
+		for _, other := range v.Services[:i] {
+			if other.Port == s.Port && slices.Contains(other.Protos, proto) {
+				v.add(key("port"), "%s has %s port %d already", other.Name, proto, s.Port)
+			}
+		}
+	}
+	switch s.Via {
+	case Forward, TunnelOnly:
+	case Proxy:
+		if len(s.Names) == 0 {
+			v.add(key("names"), "is missing: the names under which nginx answers for it")
+		}
+		for _, name := range s.Names {
+			v.name(key("names"), name, "-.")
+		}
+	default:
+		v.add(key("via"), "%q is none of %s, %s and %s", s.Via, Forward, Proxy, TunnelOnly)
+	}
+}
