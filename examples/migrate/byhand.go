@@ -1,0 +1,107 @@
+package main
+
+import (
+	"fmt"
+	"path"
+
+	"github.com/rehost/rehost/examples/internal/move"
+)
+
+// certificates is phase 3.
+func certificates(m *move.Move, _ *machines) (phase, error) {
+	guest, router := m.Guest.Name, m.Router.Name
+	return phase{Dir: "03-certificates", Title: "Certificates",
+		Goal: fmt.Sprintf("Certificates are issued on %s and served by %s.", router, guest),
+		Steps: []step{
+			{Title: "Challenges reach the new solver", Host: guest,
+				Do:    fmt.Sprintf("Until phase 4 the names point to %s, and HTTP-01 follows them. Let the guest's web server pass /.well-known/acme-challenge on to http://%s through the tunnel, or use DNS-01.", m.Guest.Old.Address, m.Tunnel.Router.Addr(true)),
+				Check: []string{"A file put below /.well-known/acme-challenge on the router is found under every name from outside."}},
+			{Title: "Issue, publish, fetch, install", Host: router,
+				Do: fmt.Sprintf("Issue on the router, publish on %s only, and let %s fetch. Check that the key belongs to the certificate before it is installed with group mail and mode 0440, then reload Postfix and Dovecot.", m.Tunnel.Router.Addr(true), guest),
+				Check: []string{
+					fmt.Sprintf("`openssl s_client -connect %s:465 </dev/null | openssl x509 -noout -enddate` shows the new date: a reload that exits 0 proves nothing.", m.Tunnel.Guest.Addr(true)),
+				}},
+		},
+		Back: []string{"Install the certificates of before and reload. They are valid until they expire."},
+	}, nil
+}
+
+// dns is phase 4.
+func dns(m *move.Move, _ *machines) (phase, error) {
+	return phase{Dir: "04-dns", Title: "DNS",
+		Goal: fmt.Sprintf("The world knows %s, and has forgotten %s.", m.Router.Address, m.Guest.Old.Address),
+		Steps: []step{
+			{Title: "Short TTLs, well ahead", Host: m.Guest.Name,
+				Do:  "Lower $TTL and every longer TTL in the zone to 300, raise the serial, and reload. Then wait as long as the longest TTL was.",
+				Run: []string{"named-checkzone -i local " + m.Domain + " ZONEFILE", "rndc reload " + m.Domain},
+				Check: []string{
+					fmt.Sprintf("`dig +short soa %s @SERVER` shows the new serial at every server. rndc exits 0 for a zone that it could not load.", m.Domain),
+				}},
+			{Title: "The names point to the router", Host: m.Guest.Name,
+				Do:    fmt.Sprintf("Replace %s by %s in the zone, raise the serial, and reload. An MX must not name a CNAME: named-checkzone only warns.", m.Guest.Old.Address, m.Router.Address),
+				Run:   []string{"named-checkzone -i local " + m.Domain + " ZONEFILE", "rndc reload " + m.Domain},
+				Check: []string{"Every server has the new serial.", "Nothing in the zone holds the old address, SPF included."}},
+			{Title: "The registrar, and what else knows the address",
+				Do: "These are not in the zone file:",
+				Add: []addition{
+					{To: "the registrar", Lines: []string{
+						fmt.Sprintf("glue of the name servers below %s: %s becomes %s", m.Domain, m.Guest.Old.Address, m.Router.Address),
+						fmt.Sprintf("the secondaries' primary: %s becomes %s", m.Guest.Old.Address, m.Router.Address),
+					}},
+					{To: "the cloud", Lines: []string{fmt.Sprintf("reverse name (PTR) of %s: %s.%s", m.Router.Address, m.Guest.Name, m.Domain)}},
+					{To: "the list of whom to tell", Lines: []string{"SPF records of other domains and allow lists of partners that name " + m.Guest.Old.Address.String()}},
+				},
+				Check: []string{fmt.Sprintf("`dig +norecurse ns %s @PARENT` shows the new glue.", m.Domain), fmt.Sprintf("`dig +short -x %s` answers with the guest's name.", m.Router.Address)}},
+		},
+		Back: []string{
+			"Put the old address back into the zone with a higher serial: with a TTL of 300 the way back takes five minutes.",
+			"The glue at the registrar follows the parent's TTL, often two days: change it last.",
+		},
+	}, nil
+}
+
+// disk is phase 5.
+func disk(m *move.Move, _ *machines) (phase, error) {
+	old, guest, home := m.Guest.Old, m.Guest.Name, m.Hypervisor.Name
+	image := path.Join(path.Dir(guestFile(m)), m.Guest.VM.Disk)
+	return phase{Dir: "05-disk", Title: "The disk",
+		Goal: fmt.Sprintf("%s:%s is the guest's disk.", home, image),
+		Steps: []step{
+			{Title: "Take the files of phase 6 along", Host: guest,
+				Do:  "The first boot at home has no network. Copy the folder 06-first-boot/" + guest + " to /root/move on the guest now.",
+				Run: []string{"ls /root/move/etc"}},
+			{Title: "Stop", Host: guest, Do: "From here on nothing answers until the guest boots at home.",
+				Run: []string{"shutdown -p now"}},
+			{Title: "Copy", Host: home,
+				Run:   []string{fmt.Sprintf(`ssh %s "sudo dd if=%s bs=1M" | dd of=%s bs=1M`, old.Host, old.Disk, image)},
+				Do:    "Copy the block device while nothing writes to it.",
+				Check: []string{fmt.Sprintf("`ssh %s \"sudo sha256sum %s\"` and `sha256 %s` print the same digest.", old.Host, old.Disk, image)}},
+		},
+		Back: []string{fmt.Sprintf("Start the guest at %s again: its disk was only read. With the zone of phase 4 it still answers through the tunnel.", old.Host)},
+	}, nil
+}
+
+// check is phase 7.
+func check(m *move.Move, _ *machines) (phase, error) {
+	router := m.Router.Address
+	checks := []string{
+		"`wgconfig " + m.Tunnel.Iface + "` on the guest shows a handshake younger than three minutes.",
+		"`ping -c 3` and `ping6 -c 3` from the guest reach the world, and the guest is reached from it.",
+	}
+	for _, s := range m.Services {
+		if s.Via == move.Forward && s.Protos[0] == "tcp" {
+			checks = append(checks, fmt.Sprintf("From outside: `nc -vz %s %d` (%s).", router, s.Port, s.Name))
+		}
+	}
+	return phase{Dir: "07-check", Title: "Check",
+		Goal: "Everything answers from home, and what was taken away can stay away.",
+		Steps: []step{
+			{Title: "From the inside and from the outside", Do: "Ask every service, in both families.", Check: checks},
+			{Title: "Mail leaves", Host: m.Router.Name, Do: "Ask a mail server that is not yours.",
+				Run:   []string{"nc -vz -w 5 mail.example.org 25"},
+				Check: []string{"`mailq` on the guest is short, and gets shorter: a closed port 25 shows as hundreds of mails that wait."}},
+			{Title: "The old host", Do: "Keep the old disk for a week, switched off, then give it back. Take /.well-known forwarding and the second login away."},
+		},
+		Back: []string{"Until the old disk is given back: stop the guest at home, start it at " + m.Guest.Old.Host + ", and put the old address back into the zone. Mail that arrived since lies on the disk at home: copy it first."},
+	}, nil
+}

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"path"
+
+	"github.com/rehost/rehost/bhyve"
+	"github.com/rehost/rehost/examples/internal/move"
+	"github.com/rehost/rehost/netbsdcfg"
+)
+
+// firstBoot is phase 6: the guest starts at home, once in single-user mode to
+// get its new network, and then for good.
+func firstBoot(m *move.Move, ms *machines) (phase, error) {
+	guest, home := m.Guest.Name, m.Hypervisor.Name
+	if err := leftInSingleUser(m, ms); err != nil {
+		return phase{}, err
+	}
+	wanted, err := describeGuest(m)
+	if err != nil {
+		return phase{}, err
+	}
+	vm, err := edit(ms, home, guestFile(m), bhyve.Parse, func(f *bhyve.File) error { return f.SetGuest(wanted) })
+	if err != nil {
+		return phase{}, m.Problem("guest.vm", "%v", err)
+	}
+	single, err := singleUser(vm)
+	if err != nil {
+		return phase{}, err
+	}
+	network, err := homeNetwork(m, ms)
+	if err != nil {
+		return phase{}, err
+	}
+	steps := []step{
+		{Title: "Start in single-user mode", Host: home,
+			Do:    "The guest must not come up with the provider's addresses.",
+			Files: []rendered{single},
+			Run:   []string{"vm start " + guest, "vm console " + guest},
+			Check: []string{"The kernel's last line asks for a shell."}},
+		{Title: "The network at home", Host: guest,
+			Do:    "On the console. The endpoint gets a route of its own through the gateway at home, and everything else goes into the tunnel. pf is not needed any more: there is one path.",
+			Files: network,
+			Run: []string{
+				"fsck -p", "mount -u -o rw /",
+				"for f in /root/move/etc/*; do cp -p /etc/${f##*/} /root/${f##*/}.before; cp $f /etc/; done",
+				"shutdown -p now",
+			},
+			Check: []string{"`diff -r /root/move/etc /etc` differs only in files that are not in the first."}},
+		{Title: "Start for good", Host: home,
+			Do:    "The same file without -s.",
+			Files: []rendered{vm},
+			Run:   []string{"vm start " + guest},
+			Check: []string{
+				fmt.Sprintf("On %s: `netstat -rn` shows default through %s and %s through %s.", guest, m.Tunnel.Router.Addr(true), m.Router.Address, m.Guest.Home.Gateway),
+				"`grep grub_run " + guestFile(m) + "` shows no -s.",
+			}},
+	}
+	return phase{Dir: "06-first-boot", Title: "First boot at home",
+		Goal:  fmt.Sprintf("%s runs on %s and reaches the world through the tunnel only.", guest, home),
+		Steps: steps,
+		Back: []string{
+			"In single-user mode on the console: copy /root/*.before back to /etc.",
+			fmt.Sprintf("Or leave it stopped and start the guest at %s again.", m.Guest.Old.Host),
+		}}, nil
+}
+
+func guestFile(m *move.Move) string {
+	return path.Join(m.Hypervisor.Datastore, m.Guest.Name, m.Guest.Name+".conf")
+}
+
+// leftInSingleUser refuses a guest that an earlier try has left in single-user
+// mode: vm-bhyve has nothing against it, but nobody would ask for it here.
+func leftInSingleUser(m *move.Move, ms *machines) error {
+	name := m.Hypervisor.Name + guestFile(m)
+	for i, line := range bytes.Split(ms.files[name], []byte("\n")) {
+		if f, err := bhyve.Parse(name, line); err == nil && f.SingleUser() {
+			return bhyve.Problem{File: path.Join(ms.from, name), Line: i + 1, Severity: bhyve.Error,
+				Message: "the guest was left in single-user mode: take -s out, there and in the copy here"}
+		}
+	}
+	return nil
+}
+
+// describeGuest is what vm-bhyve's file is to say of the guest. What the move
+// file does not know stays as it is in the file.
+func describeGuest(m *move.Move) (g bhyve.Guest, err error) {
+	vm := m.Guest.VM
+	memory, err := bhyve.ParseSize(vm.Memory)
+	if err != nil {
+		return g, m.Problem("guest.vm.memory", "%v", err)
+	}
+	mac, err := net.ParseMAC(vm.MAC)
+	if err != nil {
+		return g, m.Problem("guest.vm.mac", "%v", err)
+	}
+	return bhyve.Guest{
+		Loader:      "grub",
+		CPU:         vm.CPU,
+		Memory:      memory,
+		UUID:        vm.UUID,
+		NICs:        []bhyve.NIC{{Type: "virtio-net", Switch: vm.Switch, MAC: mac}},
+		Disks:       []bhyve.Disk{{Type: "virtio-blk", Name: vm.Disk}},
+		GrubInstall: []string{"knetbsd -h -r cd0a /netbsd"},
+		GrubRun:     []string{"knetbsd -h -r ld0a /netbsd"},
+	}, nil
+}
+
+// singleUser is the same file with -s, in a folder of its own.
+func singleUser(vm rendered) (rendered, error) {
+	f, err := bhyve.Parse(vm.Dir+vm.Path, vm.data)
+	if err != nil {
+		return rendered{}, err
+	}
+	if err := f.SetSingleUser(true); err != nil {
+		return rendered{}, err
+	}
+	return rendered{Dir: vm.Dir + "-single-user", Path: vm.Path, Mode: vm.Mode, Changes: f.Changes(), data: f.Bytes()}, nil
+}
+
+// homeNetwork renders the guest's network files for home.
+func homeNetwork(m *move.Move, ms *machines) ([]rendered, error) {
+	guest, home := m.Guest.Name, m.Guest.Home
+	lan, err := edit(ms, guest, "/etc/ifconfig."+home.Iface, netbsdcfg.ParseIfconfig, func(f *netbsdcfg.Ifconfig) error {
+		for _, p := range f.Addrs() {
+			if p == home.Address {
+				continue
+			}
+			if _, err := f.RemoveAddr(p); err != nil {
+				return err
+			}
+		}
+		if err := f.AddAddr(home.Address); err != nil {
+			return err
+		}
+		return f.AddLine("up")
+	})
+	if err != nil {
+		return nil, err
+	}
+	wg, _, err := tunnelFile(m, ms, netbsdcfg.WireGuard{
+		Address:       m.Tunnel.Guest.Addresses,
+		EndpointVia:   home.Gateway,
+		DefaultRoute4: m.Tunnel.Router.Addr(true),
+		DefaultRoute6: m.Tunnel.Router.Addr(false),
+	})
+	if err != nil {
+		return nil, err
+	}
+	rc, err := edit(ms, guest, "/etc/rc.conf", netbsdcfg.ParseRC, func(f *netbsdcfg.RC) error {
+		if _, ok := f.Get("defaultroute"); ok && !f.Comment("defaultroute") {
+			return fmt.Errorf("defaultroute is not on a line of its own: comment it out by hand")
+		}
+		return f.Enable("pf", false)
+	})
+	return []rendered{lan, wg, rc}, err
+}

@@ -1,0 +1,167 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/rehost/rehost/bhyve"
+	"github.com/rehost/rehost/examples/internal/move"
+	"github.com/rehost/rehost/internal/textfile"
+	"github.com/rehost/rehost/netbsdcfg"
+	"github.com/rehost/rehost/pfrules"
+)
+
+// machines are the hosts' files: at first as they are today, and after each
+// phase as it leaves them. A file is named by host and path, "senate/etc/rc.conf".
+type machines struct {
+	from  string // where they were read, for messages
+	files map[string][]byte
+}
+
+// readMachines reads a folder that has one folder per host, and in it the host's
+// files at their places.
+func readMachines(from string, in fs.FS, m *move.Move) (*machines, error) {
+	ms := &machines{from: from, files: map[string][]byte{}}
+	hosts := []string{m.Guest.Name, m.Hypervisor.Name, m.Router.Name}
+	err := fs.WalkDir(in, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		host, _, _ := strings.Cut(name, "/")
+		if !slices.Contains(hosts, host) {
+			return fmt.Errorf("%s: no machine called %q in the move, which knows %s", path.Join(from, name), host, strings.Join(hosts, ", "))
+		}
+		ms.files[name], err = fs.ReadFile(in, name)
+		return err
+	})
+	return ms, err
+}
+
+// A text is what the packages' files have in common.
+type text interface {
+	Bytes() []byte
+	Changes() string
+	Check() netbsdcfg.Problems
+}
+
+// edit changes a host's file, which need not exist, and keeps the result for the
+// phases that follow.
+func edit[F text](ms *machines, host, file string, parse func(string, []byte) (F, error), change func(F) error) (rendered, error) {
+	name := host + file
+	f, err := parse(name, ms.files[name])
+	if err != nil {
+		return rendered{}, err
+	}
+	if err := change(f); err != nil {
+		return rendered{}, fmt.Errorf("%s: %w", name, err)
+	}
+	r := rendered{Dir: host, Path: file, Mode: 0o644, data: f.Bytes()}
+	if _, ok := ms.files[name]; ok {
+		r.Changes = f.Changes()
+	}
+	ms.files[name] = r.data
+	return r, nil
+}
+
+// create renders a host's file as a whole; a phase before may have done so too.
+func (ms *machines) create(host, file string, data []byte) rendered {
+	name := host + file
+	r := rendered{Dir: host, Path: file, Mode: 0o644, data: data}
+	if old, ok := ms.files[name]; ok {
+		r.Changes = textfile.Diff(name, old, name, data)
+	}
+	ms.files[name] = data
+	return r
+}
+
+func parsePF(name string, data []byte) (*pfrules.File, error) {
+	return pfrules.Parse(name, pfrules.NetBSD, data)
+}
+
+// check reads every file as the program that owns it does, in the state that a
+// phase leaves, or as it is today. at is the phase's folder or where today's
+// files are, for messages.
+func (ms *machines) check(m *move.Move, at string) netbsdcfg.Problems {
+	problems := ms.checkGuest(m)
+	for _, name := range slices.Sorted(maps.Keys(ms.files)) {
+		problems = append(problems, ms.checkFile(m, name)...)
+	}
+	problems.Sort()
+	for i := range problems {
+		problems[i].File = path.Join(at, problems[i].File)
+	}
+	return problems
+}
+
+func (ms *machines) checkFile(m *move.Move, name string) netbsdcfg.Problems {
+	data := ms.files[name]
+	host, file, _ := strings.Cut(name, "/")
+	switch {
+	case host == m.Hypervisor.Name && path.Dir("/"+file) == path.Dir(guestFile(m)):
+		return problemsOf(bhyve.Parse(name, data))
+	case host == m.Guest.Name && file == "etc/pf.conf":
+		return problemsOf(parsePF(name, data))
+	case host == m.Router.Name && (file == "etc/sysctl.conf" || path.Dir(file) == "etc/sysctl.d"):
+		return problemsOf(netbsdcfg.ParseSysctl(name, netbsdcfg.Linux, data))
+	case strings.Contains(file, "/nginx/"):
+		return checkNginx(name, data)
+	}
+	return nil
+}
+
+// problemsOf returns what is wrong with a file, also if it cannot be read at all.
+func problemsOf[F text](f F, err error) netbsdcfg.Problems {
+	if e, ok := errors.AsType[*netbsdcfg.ParseError](err); ok {
+		return netbsdcfg.Problems{{File: e.File, Line: e.Line, Col: e.Col, Severity: netbsdcfg.Error, Message: e.Err.Error()}}
+	}
+	if err != nil {
+		return netbsdcfg.Problems{{Severity: netbsdcfg.Error, Message: err.Error()}}
+	}
+	return f.Check()
+}
+
+// checkGuest checks the guest's /etc as a whole: its worst mistakes lie between
+// two files.
+func (ms *machines) checkGuest(m *move.Move) netbsdcfg.Problems {
+	guest := m.Guest.Name
+	root, err := os.MkdirTemp("", "migrate-")
+	if err != nil {
+		return netbsdcfg.Problems{{File: guest, Severity: netbsdcfg.Error, Message: err.Error()}}
+	}
+	defer os.RemoveAll(root)
+	host, err := ms.copyGuest(guest, root)
+	if err != nil {
+		return netbsdcfg.Problems{{File: guest, Severity: netbsdcfg.Error, Message: err.Error()}}
+	}
+	problems := host.Check()
+	for i := range problems {
+		problems[i].Message = strings.ReplaceAll(problems[i].Message, root, "")
+		if file, err := filepath.Rel(root, problems[i].File); err == nil {
+			problems[i].File = path.Join(guest, filepath.ToSlash(file))
+		}
+	}
+	return problems
+}
+
+// copyGuest copies the guest's files below root, and opens them.
+func (ms *machines) copyGuest(guest, root string) (*netbsdcfg.Host, error) {
+	if err := os.Mkdir(filepath.Join(root, "etc"), 0o700); err != nil {
+		return nil, err
+	}
+	for name, data := range ms.files {
+		if file, ok := strings.CutPrefix(name, guest+"/"); ok {
+			at := filepath.Join(root, filepath.FromSlash(file))
+			if err := errors.Join(os.MkdirAll(filepath.Dir(at), 0o700), os.WriteFile(at, data, 0o600)); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return netbsdcfg.OpenHost(root)
+}

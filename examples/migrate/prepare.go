@@ -1,0 +1,143 @@
+package main
+
+import (
+	"fmt"
+	"net/netip"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/rehost/rehost/examples/internal/move"
+	"github.com/rehost/rehost/netbsdcfg"
+)
+
+// prepare is phase 1: the guest gets a system that has wg(4), and its end of the
+// tunnel, while everything else stays as it is.
+func prepare(m *move.Move, ms *machines) (phase, error) {
+	guest := m.Guest.Name
+	steps, err := upgrade(m)
+	if err != nil {
+		return phase{}, err
+	}
+	modules, err := edit(ms, guest, "/etc/modules.conf", netbsdcfg.ParseModules, func(f *netbsdcfg.Modules) error {
+		return f.Add("if_wg")
+	})
+	if err != nil {
+		return phase{}, err
+	}
+	if _, ok := ms.files[guest+tunnelPath(m)]; ok {
+		return phase{}, m.Problem("tunnel.iface", "%s has %s already, and it would be rendered as a whole: choose another interface, or take it away", guest, tunnelPath(m))
+	}
+	wg, commands, err := tunnelFile(m, ms, netbsdcfg.WireGuard{Address: m.Tunnel.Guest.Addresses[:1]})
+	if err != nil {
+		return phase{}, err
+	}
+	keyFile := m.Tunnel.Guest.KeyFile
+	steps = append(steps,
+		step{Title: "The guest's key", Host: guest,
+			Do: "The private key is made on the guest and never leaves it. Its public half goes into the move file as tunnel.guest.public_key; after that, render again.",
+			Run: []string{
+				"mkdir -p -m 700 " + path.Dir(keyFile),
+				"test -e " + keyFile + " || (umask 077; wg-keygen > " + keyFile + ")",
+				"wg-keygen --pub < " + keyFile,
+			},
+			Check: []string{"The last line is " + m.Tunnel.Guest.PublicKey + ", as in the move file."}},
+		step{Title: "The router's end of the tunnel", Host: m.Router.Name,
+			Do:  "Add the guest as a peer, with its addresses in the tunnel and at home. Leave the other peers alone.",
+			Add: []addition{peerSection(m)},
+			Run: []string{"wg syncconf " + m.Tunnel.Iface + " <(wg-quick strip " + m.Tunnel.Iface + ")"},
+			Check: []string{
+				"`wg show " + m.Tunnel.Iface + "` lists the peer.",
+				"`wg show " + m.Tunnel.Iface + " public-key` prints " + m.Tunnel.Router.PublicKey + ".",
+			}},
+		step{Title: "The guest's end of the tunnel", Host: guest,
+			Do:    "Load wg(4) at every boot and bring the tunnel up. The default route does not change, so nothing is lost if the tunnel does not work. Install the edited files, do not echo into modules.conf: that would wipe it.",
+			Files: []rendered{modules, wg},
+			Run:   append([]string{"modstat -n if_wg || modload if_wg", "ifconfig " + m.Tunnel.Iface + " create"}, commands...),
+			Check: []string{
+				fmt.Sprintf("`ping -c 3 %s` is answered.", m.Tunnel.Router.Addr(true)),
+				"`wgconfig " + m.Tunnel.Iface + "` shows a handshake younger than three minutes. wg(4) has no keepalive: let cron ping the router every minute, or the provider's NAT forgets the tunnel.",
+			}})
+	return phase{Dir: "01-prepare", Title: "Prepare",
+		Goal:  fmt.Sprintf("%s runs NetBSD %s and reaches %s through the tunnel. All services answer as before.", guest, m.Guest.Upgrade.To, m.Router.Name),
+		Steps: steps,
+		Back: []string{
+			fmt.Sprintf("On %s: `ifconfig %s destroy`, remove /etc/ifconfig.%s and put the old modules.conf back.", guest, m.Tunnel.Iface, m.Tunnel.Iface),
+			"The upgrade itself has no way back but the provider's snapshot: take one before the first step.",
+		}}, nil
+}
+
+func upgrade(m *move.Move) ([]step, error) {
+	u := m.Guest.Upgrade
+	steps := []step{{Title: "A snapshot", Host: m.Guest.Old.Host, Do: "Take a snapshot of the guest's disk at the provider, or a full dump(8). It is the way back from the upgrade."}}
+	if u.From == u.To {
+		return steps, nil
+	}
+	list, err := netbsdcfg.UpgradeSteps(u.From, u.To, u.URL)
+	if err != nil {
+		return nil, m.Problem("guest.upgrade", "%v", err)
+	}
+	for _, s := range list {
+		st := step{
+			Title: "Upgrade: " + strings.Join(s.Command[:2], " "), Host: m.Guest.Name,
+			Do:  strings.ToUpper(s.Why[:1]) + s.Why[1:] + ".",
+			Run: []string{strings.Join(s.Command, " ")},
+		}
+		if s.Reboot {
+			st.Run = append(st.Run, "shutdown -r now")
+			st.Check = []string{"The machine comes back and the services answer. `uname -r` says what it runs."}
+		}
+		steps = append(steps, st)
+	}
+	return steps, nil
+}
+
+// tunnelFile renders the guest's ifconfig.wg0 for w, which says what changes
+// from phase to phase: the addresses, and the routes. It also returns the
+// commands that the file adds to what the phase before has run, so that nobody
+// has to restart the network of a machine that he is logged in to.
+func tunnelFile(m *move.Move, ms *machines, w netbsdcfg.WireGuard) (rendered, []string, error) {
+	w.KeyFile = m.Tunnel.Guest.KeyFile
+	w.Peers = []netbsdcfg.WGPeer{{
+		Name:       m.Router.Name,
+		PublicKey:  m.Tunnel.Router.PublicKey,
+		Endpoint:   netip.AddrPortFrom(m.Router.Address, m.Tunnel.Port).String(),
+		AllowedIPs: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")},
+	}}
+	f, err := w.Ifconfig()
+	if err != nil {
+		return rendered{}, nil, m.Problem("tunnel", "%v", err)
+	}
+	old, err := netbsdcfg.ParseIfconfig(tunnelPath(m), ms.files[m.Guest.Name+tunnelPath(m)])
+	if err != nil {
+		return rendered{}, nil, err
+	}
+	before := commandLines(old, m.Tunnel.Iface)
+	added := slices.DeleteFunc(commandLines(f, m.Tunnel.Iface), func(line string) bool { return slices.Contains(before, line) })
+	return ms.create(m.Guest.Name, tunnelPath(m), f.Bytes()), added, nil
+}
+
+// commandLines are the commands that rc.d/network would run for the file.
+func commandLines(f *netbsdcfg.Ifconfig, iface string) []string {
+	var lines []string
+	for _, c := range f.Commands(iface) {
+		lines = append(lines, strings.Join(c.Argv, " ")) // no word of ours needs quotes
+	}
+	return lines
+}
+
+func tunnelPath(m *move.Move) string { return "/etc/ifconfig." + m.Tunnel.Iface }
+
+// peerSection is the router's [Peer] section for the guest.
+func peerSection(m *move.Move) addition {
+	var allowed []string
+	for _, p := range append(m.Tunnel.Guest.Addresses, m.Guest.Home.Address) {
+		allowed = append(allowed, netip.PrefixFrom(p.Addr(), p.Addr().BitLen()).String())
+	}
+	return addition{To: "/etc/wireguard/" + m.Tunnel.Iface + ".conf", Lines: []string{
+		"[Peer]",
+		"# " + m.Guest.Name,
+		"PublicKey = " + m.Tunnel.Guest.PublicKey,
+		"AllowedIPs = " + strings.Join(allowed, ", "),
+	}}
+}
