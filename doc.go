@@ -1,0 +1,37 @@
+// Package rehost is the tour of a library that moves a virtual machine and its
+// services to other hardware behind a WireGuard tunnel. It has no code of its
+// own: import the package that does your task. Each is independent of the
+// others, and edits files without losing a byte that it was not told to change.
+//
+// Package bhyve (github.com/rehost/rehost/bhyve) edits the files that describe
+// vm-bhyve's guests on FreeBSD. It reads them as vm-bhyve does, not as a shell
+// would, has a typed view of disks, NICs and boot commands, and turns
+// single-user mode on and off for the first boot at home.
+//
+// Package netbsdcfg (github.com/rehost/rehost/netbsdcfg) edits the files that
+// configure a NetBSD machine's network: ifconfig.IF, rc.conf, modules.conf,
+// sysctl.conf. It knows which commands rc(8) would run for them, renders a whole
+// ifconfig.wg0, and finds the mistakes that lie between two files.
+//
+// Package pfrules (github.com/rehost/rehost/pfrules) writes and reads rules of
+// pf with reply-to and route-to in the dialects of NetBSD, FreeBSD and OpenBSD,
+// and keeps a marked block of them in a pf.conf.
+//
+// # What holds in all of them
+//
+// A file is read with Open (it exists), started with Create (it must not), or
+// taken from bytes with Parse. Bytes returns its text, Changes a unified diff
+// against what was read, Check what the real program would refuse, ignore or
+// misread, and Save replaces the file: old or new at any instant, same owner,
+// mode and symbolic link, and ErrStale if somebody else was faster.
+//
+// Get returns what the real program would use, quirks included. A value that a
+// format cannot hold, or that would become a second line, rule or command, is
+// refused with a *ValueError, and then nothing has changed.
+//
+// # A whole move
+//
+// The program github.com/rehost/rehost/examples/migrate composes the packages:
+// it renders the move of one machine from one file, phase by phase, with a
+// runbook.
+package rehost
