@@ -268,6 +268,7 @@ func FuzzSet(f *testing.F) {
 		f.Add("cpu=\"1\" # c\r\ncpu=3\r\n", "cpu", value)
 		f.Add("loader=grub", "cpu", value)
 		f.Add("x='1'\n", "x", value)
+		f.Add("c\"pu\"=\"1#2\"\n", "cpu", value)
 	}
 	f.Fuzz(func(t *testing.T, text, key, value string) {
 		file, err := Parse("senate.conf", []byte(text))
@@ -285,8 +286,10 @@ func FuzzSet(f *testing.F) {
 			return
 		}
 		// A shell, as sysrc(8) starts one, must see a plain assignment too.
-		_, s := file.find(key)
+		i, s := file.find(key)
 		assert.True(t, isShellWord(s.rawValue), "%q", s.rawValue)
+		assert.True(t, strings.HasPrefix(file.lines[i], key+"="))
+		assert.Contains(t, " \n", s.rest[:1], "a comment begins behind a blank")
 	})
 }
 

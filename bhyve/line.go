@@ -39,7 +39,7 @@ func unquote(text string) string { return strings.ReplaceAll(text, `"`, "") }
 // assigns reports whether the line has a "=".
 func (s setting) assigns() bool { return strings.HasSuffix(s.rawKey, "=") }
 
-// with returns the line with another value, which must be fit.
+// with returns the line with another value. Key and value must be fit.
 func (s setting) with(value string) string {
 	raw := value
 	if strings.ContainsAny(s.rawValue, `"'`) || !isShellWord(value) {
@@ -49,10 +49,10 @@ func (s setting) with(value string) string {
 	switch {
 	case rest == "":
 		rest = "\n" // a last line that we write is ended, as sysrc needs it
-	case rest[0] == '#' && strings.HasSuffix(s.rawValue, "\t"):
-		rest = " " + rest // the tab was part of the value; a space is not
+	case rest[0] == '#':
+		rest = " " + rest // a shell sees a comment behind a blank only
 	}
-	return strings.TrimSuffix(s.rawKey, "=") + "=" + raw + rest
+	return s.key + "=" + raw + rest // a shell would run a key with quotes in it
 }
 
 // withKey returns the line with another key and the value it has.
