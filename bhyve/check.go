@@ -170,8 +170,14 @@ func (c *checker) value(l located) {
 		c.add(l.line, l.col(), Error, "vm-bhyve reads one value, %q: write each key on a line of its own", value)
 	case reason != "":
 		c.add(l.line, l.col(), severity, "%s is %q: it %s", l.key, value, reason)
+	case unfit(value) != "":
+		c.add(l.line, l.col(), Warning, "%s is %q: %s", l.key, value, unfit(value))
+	case hash == 0:
+		c.add(l.line, l.col()+len(l.rawValue), Warning, "sysrc(8), with which vm-bhyve writes, reads the file with a shell, for which this # begins no comment: put a blank before it")
 	case !isShellWord(raw):
-		c.add(l.line, l.col(), Warning, "sysrc(8), with which vm-bhyve writes, runs this line in a shell: put double quotes around the value, and no $, ` or \\ into it")
+		c.add(l.line, l.col(), Warning, "sysrc(8), with which vm-bhyve writes, runs this line in a shell: put double quotes around the value")
+	case strings.Contains(l.rawKey, `"`):
+		c.add(l.line, 1, Warning, "sysrc(8), with which vm-bhyve writes, runs this line in a shell, which finds no key in it: write %s=", l.key)
 	}
 }
 

@@ -21,7 +21,6 @@ func TestCheck(t *testing.T) {
 		{"CRLF only in comments", "# c\r\n\r\ndebug=no # c\r\n", ""},
 		{"from the first letter to the last", "ahci_device_limit=2\nzfs_zvol_opts=\"volblocksize=64k\"\n", ""},
 		{"every quoting that a shell reads alike", "debug=\"yes\"\nbhyve_options=\"-p 1:1\"\nprestart=a\"b c\"d\nvnc_password=\"a;b=c'd\"\n", ""},
-		{"a comment right behind the quotes", "debug=\"yes\"# c\n", ""},
 
 		{"duplicate", "uuid=\"\"\ncpu=2\n", "senate.conf:9:1: error: cpu is set in line 2 already, which is what vm-bhyve uses, while sysrc(8) edits the last: remove all but one"},
 		{"duplicate with the same value", "cpu=1\n", "senate.conf:@:1: warning: cpu is set in line 2 already"},
@@ -47,7 +46,12 @@ func TestCheck(t *testing.T) {
 		{"two assignments in a line", "debug=yes; cpu=2\n", `senate.conf:@:7: error: vm-bhyve reads one value, "yes; cpu=2": write each key on a line of its own`},
 		{"CRLF", "debug=\"no\"\r\ntags=\"x\"\r\n# c\r\n", "senate.conf:@:11: error: vm-bhyve reads the carriage return at the end of 2 lines as part of their values: end lines in LF alone"},
 		{"blanks in a bare value", "bhyve_options=-p 1:1\n", "senate.conf:@:15: warning: sysrc(8), with which vm-bhyve writes, runs this line in a shell"},
-		{"command substitution", "prestart=\"$(reboot)\"\n", "senate.conf:@:10: warning: sysrc(8)"},
+		{"command substitution", "prestart=\"$(reboot)\"\n", "senate.conf:@:10: warning: prestart is \"$(reboot)\": sysrc(8), with which vm-bhyve writes, lets a shell expand $, ` and \\"},
+		{"comment right behind the quotes", "debug=\"yes\"# c\n", "senate.conf:@:12: warning: sysrc(8), with which vm-bhyve writes, reads the file with a shell, for which this # begins no comment: put a blank before it"},
+		{"comment right behind no value", "debug=# c\n", "senate.conf:@:7: warning: sysrc(8)"},
+		{"quotes in the key", "d\"ebug\"=yes\n", "senate.conf:@:1: warning: sysrc(8), with which vm-bhyve writes, runs this line in a shell, which finds no key in it: write debug="},
+		{"control character in quotes", "prestart=\"a\x01\"\n", "senate.conf:@:10: warning: prestart is \"a\\x01\": a value is one line without control characters"},
+		{"not UTF-8", "prestart=\"\xff\"\n", "stop at text that is not UTF-8"},
 		{"unclosed quote", "prestart=\"a\n", "senate.conf:@:10: warning: sysrc(8)"},
 
 		{"unknown key that the sample documents", "ignore_bad_msr=\"no\"\n", "senate.conf:@:1: error: vm-bhyve does not read ignore_bad_msr: ignore_msr was probably meant"},
