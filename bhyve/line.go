@@ -101,7 +101,7 @@ type located struct {
 func (l located) col() int { return len(l.rawKey) + 1 }
 
 func (f *File) view() *view {
-	v := &view{file: f.text.Name(), at: map[string]located{}}
+	v := &view{file: f.text.Name(), at: make(map[string]located, len(f.lines))}
 	for i, line := range f.lines {
 		s, ok := readLine(line)
 		if !ok {
