@@ -38,7 +38,7 @@ func (f *File) Check() Problems {
 // or UUID that two of them have, as after a file was copied.
 func CheckGuests(files ...*File) Problems {
 	var problems Problems
-	first := map[string]string{}
+	first := map[string]*File{}
 	for _, f := range files {
 		c := &checker{view: f.view()}
 		keys := []string{"uuid"}
@@ -53,12 +53,14 @@ func CheckGuests(files ...*File) Problems {
 			if value == "" {
 				continue
 			}
-			if other, ok := first[value]; ok && other != f.text.Name() {
-				c.addAt(key, Error, "%s %s is that of %s as well: give each guest its own", key, value, other)
-			} else {
-				first[value] = f.text.Name()
+			switch other := first[value]; other {
+			case nil, f: // Check reports an address that a guest has twice
+				first[value] = f
+			default:
+				c.addAt(key, Error, "%s %s is that of %s as well: give each guest its own", key, value, other.text.Name())
 			}
 		}
+		c.problems.Sort()
 		problems = append(problems, c.problems...)
 	}
 	return problems

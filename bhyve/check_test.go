@@ -162,6 +162,8 @@ func TestCheckGuestsFindsCopies(t *testing.T) {
 	assert.Equal(t, "copy.conf:4:6: error: uuid 5f1f1d2e-3c4b-11ef-9a64-0025905a1c2b is that of senate.conf as well: give each guest its own", problems[0].Error())
 	assert.Equal(t, "copy.conf:7:14: error: network0_mac 58:9c:fc:0a:0b:0c is that of senate.conf as well: give each guest its own", problems[1].Error())
 	assert.Empty(t, CheckGuests(one, parse(t, sound)))
+	assert.Empty(t, CheckGuests(parse(t, "uuid=\nnetwork0_type=x\nnetwork0_mac=\n"), parse(t, "uuid=\nnetwork0_type=x\nnetwork0_mac=\n")))
+	assert.Len(t, CheckGuests(one, parse(t, senateText)), 2, "files of one name are still two")
 }
 
 func TestEveryKnownKeyIsItsOwnNearest(t *testing.T) {
