@@ -202,6 +202,9 @@ func nearest(key string) string {
 	unknown := pattern(key)
 	best, least := "", len(unknown)/3+1
 	for known := range keys {
+		if len(unknown)-len(known) > least {
+			continue // at least that many letters differ
+		}
 		if d := distance(unknown, known); d < least || d == least && best != "" && known < best {
 			best, least = known, d
 		}

@@ -37,12 +37,7 @@ func (f *File) SetSingleUser(on bool) error {
 			at := l.rawIndex(k.at)
 			f.lines[l.line-1] = l.rawKey + l.rawValue[:at] + " -s" + l.rawValue[at:] + l.rest
 		case !on:
-			raw := l.rawValue
-			for i := len(k.single) - 1; i >= 0; i-- {
-				at := l.rawIndex(k.single[i])
-				raw = raw[:at] + raw[at+1:]
-			}
-			f.lines[l.line-1] = l.rawKey + raw + l.rest
+			f.lines[l.line-1] = l.rawKey + l.without(k.single) + l.rest
 		}
 	}
 	if on && kernels == 0 {
@@ -66,9 +61,27 @@ func (s setting) rawIndex(i int) int {
 	return len(s.rawValue)
 }
 
+// without returns rawValue less some bytes of the value, in rising order.
+func (s setting) without(drop []int) string {
+	var kept []byte
+	i := 0
+	for at := range len(s.rawValue) {
+		quote := s.rawValue[at] == '"'
+		if !quote && len(drop) > 0 && drop[0] == i {
+			drop = drop[1:]
+		} else {
+			kept = append(kept, s.rawValue[at])
+		}
+		if !quote {
+			i++
+		}
+	}
+	return string(kept)
+}
+
 // A kernel is a knetbsd command, in bytes of the value.
 type kernel struct {
-	single []int // those to take out, so that it boots to multi-user mode
+	single []int // those to take out, in rising order, so that it boots to multi-user mode
 	at     int   // where " -s" goes
 }
 
