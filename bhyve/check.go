@@ -277,6 +277,6 @@ func (c *checker) singleUser() {
 func (c *checker) name() {
 	name, ok := strings.CutSuffix(filepath.Base(c.file), ".conf")
 	if err := ValidateName(name); ok && err != nil {
-		c.add(0, 0, Error, "vm create refuses the guest name %q: it must have 2 to 48 letters, digits, dots, _ and -, a letter or digit first and last", name)
+		c.add(0, 0, Error, "vm create refuses the %v", err)
 	}
 }

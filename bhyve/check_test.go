@@ -140,7 +140,7 @@ func TestCheckGuestName(t *testing.T) {
 	require.NoError(t, err)
 	problems := f.Check()
 	require.Len(t, problems, 1)
-	assert.Contains(t, problems[0].Error(), `/vm/a/a.conf: error: vm create refuses the guest name "a"`)
+	assert.Contains(t, problems[0].Error(), `/vm/a/a.conf: error: vm create refuses the guest name: "a": must have 2 to 231 letters`)
 	f, err = Parse("-", []byte(sound))
 	require.NoError(t, err)
 	assert.Empty(t, f.Check(), "not the name of a guest's file")

@@ -178,27 +178,24 @@ func (g *Guest) complete() {
 	}
 }
 
-// ValidateName returns a [*ValueError] if vm create would refuse a guest's name:
-// 2 to 48 letters, digits, ".", "_" and "-", a letter or digit first and last.
+// ValidateName returns a [*ValueError] if vm create would refuse a guest's name
+// (util::check_name in vm-bhyve's lib/vm-util): it has 2 to 231 letters, digits,
+// ".", "_" and "-", a letter or digit first and last. Before FreeBSD 13 it has at
+// most 32.
 func ValidateName(name string) error {
-	alnum := func(c byte) bool {
-		return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
-	}
-	reason := ""
-	if len(name) < 2 || len(name) > 48 {
-		reason = "a guest's name has 2 to 48 characters"
-	} else if !alnum(name[0]) || !alnum(name[len(name)-1]) {
-		reason = "a guest's name begins and ends with a letter or digit"
-	}
+	ok := 2 <= len(name) && len(name) <= 231
 	for i := range len(name) {
-		if !alnum(name[i]) && strings.IndexByte("._-", name[i]) < 0 {
-			reason = "a guest's name has letters, digits, dots, _ and - only"
+		switch c := name[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		case strings.IndexByte("._-", c) < 0, i == 0, i == len(name)-1:
+			ok = false
 		}
 	}
-	if reason == "" {
+	if ok {
 		return nil
 	}
-	return &ValueError{Field: "guest name", Value: name, Reason: reason}
+	return &ValueError{Field: "guest name", Value: name,
+		Reason: "must have 2 to 231 letters, digits, dots, _ and -, a letter or digit first and last"}
 }
 
 // A Size is a number of bytes.
