@@ -205,11 +205,11 @@ func (c *checker) required() {
 	}
 	product, set := 1, ""
 	for _, key := range []string{"cpu_sockets", "cpu_cores", "cpu_threads"} {
-		if n, err := strconv.Atoi(c.get(key)); err == nil && 0 < n && n < 1<<16 {
+		if n, err := strconv.Atoi(trim(c.get(key))); err == nil && 0 < n && n < 1<<16 {
 			product, set = product*n, key
 		}
 	}
-	if n, err := strconv.Atoi(c.get("cpu")); err == nil && set != "" && n != product {
+	if n, err := strconv.Atoi(trim(c.get("cpu"))); err == nil && set != "" && n != product {
 		c.addAt(set, Error, "bhyve(8) refuses cpu=%d with a topology of %d: make sockets, cores and threads, multiplied, the same", n, product)
 	}
 }

@@ -61,6 +61,7 @@ func TestCheck(t *testing.T) {
 
 		{"cpu_cores below 1", "cpu_cores=0\n", `senate.conf:@:11: error: cpu_cores is "0": it must be a number from 1 to 65535`},
 		{"topology that does not match", "cpu_sockets=2\ncpu_cores=2\n", "senate.conf:9:11: error: bhyve(8) refuses cpu=1 with a topology of 4"},
+		{"topology with a tab before a comment, which a shell drops", "cpu_sockets=2\t# c\n", "senate.conf:@:13: error: bhyve(8) refuses cpu=1 with a topology of 2"},
 		{"ahci_device_limit below 2", "ahci_device_limit=1\n", "must be a number from 2 to 32"},
 		{"ahci_device_limit above 32", "ahci_device_limit=33\n", "must be a number from 2 to 32"},
 		{"priority", "priority=-21\n", "must be a number from -20 to 20"},
@@ -68,7 +69,7 @@ func TestCheck(t *testing.T) {
 		{"graphics_port", "graphics_port=70000\n", "from 1 to 65535"},
 		{"graphics_listen", "graphics_listen=localhost\n", "must be an IP address"},
 		{"graphics_listen in brackets", "graphics_listen=\"[2001:db8::1]\"\n", ""},
-		{"graphics_res", "graphics_res=800\n", "must be one of 1920x1200"},
+		{"graphics_res that bhyve takes and the sample does not list", "graphics_res=1366x768\n", "senate.conf:@:14: warning: graphics_res is \"1366x768\": it must be one of 1920x1200"},
 		{"comports", "comports=\"com1 tty1\"\n", "must be com1 to com4"},
 		{"comports sound", "comports=\"com2 com1\"\n", ""},
 		{"hostbridge", "hostbridge=intel\n", "warning: hostbridge"},

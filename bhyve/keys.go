@@ -31,7 +31,7 @@ var keys = map[string]rule{
 	"zfs_dataset_opts": anything, "zfs_zvol_opts": anything,
 
 	"graphics": yesNo, "graphics_port": number(Error, 1, 65535), "graphics_listen": address,
-	"graphics_res": oneOf(Error, "1920x1200", "1920x1080", "1600x1200", "1600x900", "1280x1024",
+	"graphics_res": oneOf(Warning, "1920x1200", "1920x1080", "1600x1200", "1600x900", "1280x1024",
 		"1280x720", "1024x768", "800x600", "640x480"),
 	"graphics_vga": oneOf(Error, "on", "off", "io"), "graphics_wait": oneOf(Warning, "auto", "yes", "no"),
 	"vnc_password": argument,
