@@ -14,7 +14,8 @@
 //
 //   - Parse(x).Bytes() is x.
 //   - Setting the value that is there changes nothing, whatever the value.
-//   - An edit changes only the lines it names; comments and order stay.
+//   - An edit changes only the lines it names; comments and order stay. A last
+//     line without a newline gets one when another comes behind it.
 //   - Parsing the result again returns what was set.
 //   - An edit that fails leaves the file untouched.
 //
@@ -27,7 +28,8 @@
 // and does not look at the host, its switches or other guests' files, except
 // that [CheckGuests] compares those it is given.
 //
-// To start a guest in single-user mode at its next boot, and to take that back:
+// To start a guest in single-user mode at its next boot, which
+// SetSingleUser(false) takes back:
 //
 //	f, err := bhyve.Open("/vm/senate/senate.conf")
 //	if err != nil {

@@ -1,10 +1,13 @@
 package bhyve_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"log"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/rehost/rehost/bhyve"
 )
@@ -50,6 +53,46 @@ func Example() {
 	// -grub_run0="knetbsd -h -r ld0a /netbsd"  # ld0a: the virtio disk
 	// +grub_run0="knetbsd -h -s -r ld0a /netbsd"  # ld0a: the virtio disk
 	// ""
+}
+
+// Edit a file on disk, which somebody else may be editing too.
+func ExampleOpen() {
+	dir, err := os.MkdirTemp("", "vm")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "senate.conf")
+	if err := os.WriteFile(path, []byte(conf), 0o644); err != nil {
+		log.Fatal(err)
+	}
+
+	f, err := bhyve.Open(path)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := f.Set("cpu", "2"); err != nil {
+		log.Fatal(err)
+	}
+	if err := f.Save(context.Background()); err != nil {
+		log.Fatal(err)
+	}
+	saved, err := os.ReadFile(path)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(strings.Contains(string(saved), "\ncpu=2 # was 2\n"))
+
+	if err := os.WriteFile(path, []byte("cpu=4\n"), 0o644); err != nil {
+		log.Fatal(err)
+	}
+	if err := f.Set("cpu", "8"); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(errors.Is(f.Save(context.Background()), bhyve.ErrStale))
+	// Output:
+	// true
+	// true
 }
 
 func ExampleFile_Get() {
@@ -152,6 +195,40 @@ func ExampleFile_SetGuest() {
 	// disk0_name="disk0.img"
 	// grub_install0="knetbsd -h -r cd0a /netbsd"
 	// grub_run0="knetbsd -h -r ld0a /netbsd"
+}
+
+// A UUID and an address are made up where the guest has none.
+func ExampleNew() {
+	f, err := bhyve.New(bhyve.Guest{
+		Loader: "uefi",
+		CPU:    2,
+		Memory: 4 * bhyve.GiB,
+		NICs:   []bhyve.NIC{{Type: "virtio-net", Switch: "public"}},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	g, err := f.Guest()
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(g.Memory, len(g.UUID), len(g.NICs[0].MAC), f.Check())
+	// Output: 4096M 36 6
+}
+
+// A file was copied for a second guest, and its address with it.
+func ExampleCheckGuests() {
+	one, err := bhyve.Parse("ab.conf", []byte("network0_type=e1000\nnetwork0_mac=58:9c:fc:0a:0b:0c\n"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	two, err := bhyve.Parse("cd.conf", []byte("network0_type=e1000 # copied\nnetwork0_mac=58:9C:FC:A:B:C\n"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Print(bhyve.CheckGuests(one, two))
+	// Output:
+	// cd.conf:2:14: error: network0_mac 58:9c:fc:0a:0b:0c is that of ab.conf as well: give each guest its own
 }
 
 func ExampleFile_Guest() {

@@ -104,9 +104,9 @@ func (f *File) All() iter.Seq2[string, string] {
 }
 
 // Set gives a key a value. It edits the line that counts, the first, and keeps
-// its comment and its quotes; quotes are added where a shell would not read the
-// bare value as one word, and single quotes, which vm-bhyve takes for part of
-// the value, become double ones. A carriage return at the end of the old value
+// its comment and its quotes. Where a shell would read another value, quotes and
+// a blank before the comment are added. Single quotes, which vm-bhyve takes for
+// part of the value, become double ones. A carriage return at the end of the old value
 // goes with it: vm-bhyve reads it as part of the value. A key that is not there
 // gets a line beside its like (disk0_opts after disk0_name), or at the end.
 //
