@@ -94,6 +94,7 @@ func TestCheck(t *testing.T) {
 		{"address with three digits", "network0_type=e1000\nnetwork0_switch=a\nnetwork0_mac=58:9c:fc:001:02:03\n", "must be the address of one interface"},
 		{"single user left on", "grub_run0=\"knetbsd -h -s -r ld0a /netbsd\"\n", "senate.conf:@:23: warning: the guest boots to single-user mode"},
 		{"single user left on, combined", "grub_run0=\"knetbsd\" -hs /netbsd\n", "senate.conf:@:23: warning: the guest boots to single-user mode"},
+		{"semicolon in a bare grub command", "grub_run0=a=b; c=d\n", "senate.conf:@:11: warning: sysrc(8)"},
 		{"semicolon in a grub command", "grub_run0=\"set a=b; set c=d\"\n", ""},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -165,6 +166,10 @@ func TestCheckGuestsFindsCopies(t *testing.T) {
 	assert.Empty(t, CheckGuests(one, parse(t, sound)))
 	assert.Empty(t, CheckGuests(parse(t, "uuid=\nnetwork0_type=x\nnetwork0_mac=\n"), parse(t, "uuid=\nnetwork0_type=x\nnetwork0_mac=\n")))
 	assert.Len(t, CheckGuests(one, parse(t, senateText)), 2, "files of one name are still two")
+	assert.Empty(t, CheckGuests(one, one), "one file is one guest")
+	problems = CheckGuests(one, parse(t, "network0_mac=58:9c:fc:0a:0b:0c\nnetwork0_type=x\nuuid=5f1f1d2e-3c4b-11ef-9a64-0025905a1c2b\n"))
+	require.Len(t, problems, 2)
+	assert.Equal(t, []int{1, 3}, []int{problems[0].Line, problems[1].Line}, "in the order of the file")
 }
 
 func TestEveryKnownKeyIsItsOwnNearest(t *testing.T) {

@@ -202,6 +202,12 @@ func TestAppendFillsAGapAndKeepsUnknownKeys(t *testing.T) {
 	assert.Equal(t, "disk0_slot=9\ndisk0_type=\"nvme\"\ndisk0_name=\"a\"\n", string(f.Bytes()))
 }
 
+func TestSetDeviceKeepsAnEmptyKey(t *testing.T) {
+	f := parse(t, "disk0_type=\"virtio-blk\"\ndisk0_name=\"a\"\ndisk0_opts=\"\" # none yet\n")
+	require.NoError(t, f.SetDisk(0, Disk{Type: "virtio-blk", Name: "b"}))
+	assert.Equal(t, "disk0_type=\"virtio-blk\"\ndisk0_name=\"b\"\ndisk0_opts=\"\" # none yet\n", string(f.Bytes()))
+}
+
 func TestRemoveRenumbers(t *testing.T) {
 	f := parse(t, twoOfEach)
 	require.True(t, f.RemoveNIC(0))

@@ -125,7 +125,7 @@ func TestSet(t *testing.T) {
 		{"new key in an empty file", "", "uuid", "u", "uuid=\"u\"\n"},
 		{"beside its device", "disk0_name=a\n# d\ndisk1_name=b\ncpu=1\n", "disk0_opts", "ro", "disk0_name=a\ndisk0_opts=\"ro\"\n# d\ndisk1_name=b\ncpu=1\n"},
 		{"behind the device before", "disk0_name=a\ndisk2_name=c\n", "disk1_name", "b", "disk0_name=a\ndisk1_name=\"b\"\ndisk2_name=c\n"},
-		{"before the device behind", "cpu=1\ndisk1_name=b\nuuid=u\n", "disk0_name", "a", "cpu=1\ndisk0_name=\"a\"\ndisk1_name=b\nuuid=u\n"},
+		{"before the device behind", "cpu=1\ndisk1_name=b\ndisk1_type=t\n", "disk0_name", "a", "cpu=1\ndisk0_name=\"a\"\ndisk1_name=b\ndisk1_type=t\n"},
 		{"beside its family", "cpu=1\nmemory=1G\n", "cpu_cores", "2", "cpu=1\ncpu_cores=\"2\"\nmemory=1G\n"},
 		{"grub commands together", "grub_install0=x\ngrub_run0=a\ncpu=1\n", "grub_run1", "b c", "grub_install0=x\ngrub_run0=a\ngrub_run1=\"b c\"\ncpu=1\n"},
 		{"the same value, odd spelling", "c\"pu\"=\" 1\t\" # c\r\n", "cpu", " 1\t", "c\"pu\"=\" 1\t\" # c\r\n"},

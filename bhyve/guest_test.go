@@ -63,6 +63,13 @@ func TestNewMakesUpWhatIsLeftOpen(t *testing.T) {
 	}
 	assert.NotEqual(t, got.NICs[0].MAC, got.NICs[1].MAC)
 	assert.Empty(t, CheckGuests(one, two), "no address is used twice")
+
+	comment := parse(t, "# only a comment\n")
+	require.NoError(t, comment.SetGuest(g))
+	got, err = comment.Guest()
+	require.NoError(t, err)
+	assert.NotEmpty(t, got.UUID, "the file set nothing yet")
+	assert.Len(t, got.NICs[1].MAC, 6)
 }
 
 func TestSetGuestChangesOnlyWhatDiffers(t *testing.T) {
@@ -168,6 +175,8 @@ func TestGuestReportsWhatBhyveRefuses(t *testing.T) {
 	g, err = parse(t, "cpu=1\t# one\nmemory= 2G\n").Guest()
 	require.NoError(t, err, "the shell that starts bhyve drops the blanks")
 	assert.Equal(t, Guest{CPU: 1, Memory: 2 * GiB}, g)
+	_, err = parse(t, "grub_run0=\"knetbsd /netbsd\"\r\n").Guest()
+	require.ErrorContains(t, err, "senate.conf:1:11: grub_run0: \"knetbsd /netbsd\\r\": must have no carriage return")
 	g, err = parse(t, "").Guest()
 	require.NoError(t, err)
 	assert.Equal(t, Guest{}, g)

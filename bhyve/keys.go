@@ -71,11 +71,15 @@ var (
 )
 
 // judge applies the rule of a key. It has nothing to say about empty values and
-// unknown keys.
+// unknown keys. A carriage return spoils every value: of a file's name, of a
+// GRUB command, even of "no", which then counts as yes.
 func judge(key, value string) (Severity, string) {
 	r := keys[pattern(key)]
 	if r == nil || value == "" {
 		return 0, ""
+	}
+	if strings.Contains(value, "\r") {
+		return Error, "must have no carriage return: end lines in LF alone"
 	}
 	return r(value)
 }
@@ -133,14 +137,14 @@ func isYes(value string) bool {
 // argument: vm-bhyve puts the value into a word of bhyve's command line, in
 // which a comma separates, and does not quote it.
 func argument(value string) (Severity, string) {
-	if strings.ContainsAny(value, ", \t\r") {
+	if strings.ContainsAny(value, ", \t") {
 		return Error, "must have no blank and no comma, which would split bhyve's argument"
 	}
 	return 0, ""
 }
 
 func options(value string) (Severity, string) {
-	if strings.ContainsAny(value, " \t\r") {
+	if strings.ContainsAny(value, " \t") {
 		return Error, "must have no blank, which would split bhyve's argument"
 	}
 	return 0, ""
@@ -205,7 +209,7 @@ func nearest(key string) string {
 		if len(unknown)-len(known) > least {
 			continue // at least that many letters differ
 		}
-		if d := distance(unknown, known); d < least || d == least && best != "" && known < best {
+		if d := distance(unknown, known); d < least || d == least && known < best {
 			best, least = known, d
 		}
 	}

@@ -94,7 +94,6 @@ func readKernel(command string) (k kernel, ok bool) {
 		return k, false
 	}
 	k.at = words[0].end()
-	root := false
 	for i := 1; i < len(words) && words[i].text != "--"; i++ {
 		w := words[i]
 		switch {
@@ -103,9 +102,7 @@ func readKernel(command string) (k kernel, ok bool) {
 				k.single = append(k.single, at)
 			}
 		case strings.HasPrefix(w.text, "--root="):
-			if !root {
-				k.at, root = words[i-1].end(), true
-			}
+			k.at = words[i-1].end()
 		case isCluster(w.text, knetbsdFlags):
 			for j := range len(w.text) {
 				if w.text[j] == 's' {
@@ -113,9 +110,7 @@ func readKernel(command string) (k kernel, ok bool) {
 				}
 			}
 			if strings.Contains(w.text, "r") {
-				if !root {
-					k.at, root = words[i-1].end(), true
-				}
+				k.at = words[i-1].end()
 				i++ // its argument is no option, whatever it looks like
 			}
 		}
