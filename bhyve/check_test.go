@@ -78,6 +78,7 @@ func TestCheck(t *testing.T) {
 		{"yes and no in any case", "debug=FALSE\nutctime=On\ngraphics=0\nsound=1\n", ""},
 		{"a word that counts as yes", "debug=flase\n", `senate.conf:@:7: warning: debug is "flase": it counts as yes: write yes or no`},
 		{"disk type that bhyve may not know", "disk1_type=ide\ndisk1_name=a\n", "senate.conf:@:12: warning: disk1_type"},
+		{"disk type with a comma", "disk1_type=ahci,hd\ndisk1_name=a\n", "senate.conf:@:12: error: disk1_type is \"ahci,hd\": it must have no blank and no comma"},
 		{"disk name with a comma", "disk1_type=nvme\ndisk1_name=a,b\n", "senate.conf:9:12: error: disk1_name"},
 		{"opts with a blank", "disk0_opts=\"ro, direct\"\n", "must have no blank"},
 		{"custom disk without its path", "disk1_type=nvme\ndisk1_name=da0\ndisk1_dev=custom\n", "senate.conf:9:12: error: disk1_name is \"da0\": a custom disk needs its full path"},

@@ -106,9 +106,9 @@ func (f *File) All() iter.Seq2[string, string] {
 // Set gives a key a value. It edits the line that counts, the first, and keeps
 // its comment and its quotes. Where a shell would read another value, quotes and
 // a blank before the comment are added. Single quotes, which vm-bhyve takes for
-// part of the value, become double ones. A carriage return at the end of the old value
-// goes with it: vm-bhyve reads it as part of the value. A key that is not there
-// gets a line beside its like (disk0_opts after disk0_name), or at the end.
+// part of the value, become double ones. A carriage return at the end of the old
+// value goes with it: vm-bhyve reads it as part of the value. A key that is not
+// there gets a line beside its like (disk0_opts after disk0_name), or at the end.
 //
 // Set refuses with a [*ValueError] what the file cannot hold: "#", a double
 // quote, a blank at the end, control characters, and what a shell would expand.
