@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -74,7 +75,9 @@ func TestNginxPassesTheVisitorOn(t *testing.T) {
 	defer stop()
 	client := &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true, // nginx quits when the last connection is gone
-		Dial:              func(string, string) (net.Conn, error) { return net.Dial("unix", socket) },
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", socket)
+		},
 	}}
 	get := func(path string) string {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://www.example.net"+path, nil)
