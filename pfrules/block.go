@@ -35,8 +35,8 @@ func Before(line int) Place {
 }
 
 // Block returns the rules of a block, each as ParseRule gives it, and whether the
-// block is there. The error is a *[ParseError] if there is more in it than rules and comments, or if the lines
-// that mark it are not one begin and one end.
+// block is there. The error is a *[ParseError] if there is more in it than rules
+// and comments, or if the lines that mark it are not one begin and one end.
 func (f *File) Block(name string) ([]Rule, bool, error) {
 	l := f.layout()
 	b, ok, err := l.find(name)
@@ -48,9 +48,12 @@ func (f *File) Block(name string) ([]Rule, bool, error) {
 		if st.Line < b.first || st.Line > b.last {
 			continue
 		}
-		if st.Rule == nil {
-			return nil, true, &ParseError{File: f.file.Name(), Line: st.Line,
-				Err: fmt.Errorf("in block %s is more than rules: %w", name, errors.Join(st.Err))}
+		if st.Macro != nil {
+			st.Err = &ParseError{File: f.file.Name(), Line: st.Line, Err: fmt.Errorf("macro %s", st.Macro.Name)}
+		}
+		if err, ok := errors.AsType[*ParseError](st.Err); ok {
+			err.Err = fmt.Errorf("block %s holds more than rules: %w", name, err.Err)
+			return nil, true, err
 		}
 		rules = append(rules, *st.Rule)
 	}
@@ -138,16 +141,13 @@ func isBlockName(name string) bool {
 }
 
 // A block is the lines from its begin to its end, from 1.
-type block struct {
-	name        string
-	first, last int
-}
+type block struct{ first, last int }
 
 // A layout is what an edit needs to know about the lines of a file.
 type layout struct {
 	lines    int
 	spans    []span
-	blocks   []block
+	blocks   map[string]block
 	joined   map[int]bool     // lines whose newline is hidden by a backslash
 	comments map[int]bool     // lines that are a comment, and no mark
 	broken   map[string]error // by the name in a mark: a *ParseError
@@ -157,8 +157,10 @@ type layout struct {
 // own: not in a list or a quote, nor as part of a line above.
 func (f *File) layout() *layout {
 	spans, s := f.spans()
-	l := &layout{lines: len(f.lines), spans: spans, joined: s.joined, comments: map[int]bool{}, broken: map[string]error{}}
+	l := &layout{lines: len(f.lines), spans: spans, blocks: map[string]block{}, joined: s.joined,
+		comments: map[int]bool{}, broken: map[string]error{}}
 	var open block
+	var openName string
 	breaks := func(line int, format, name string) {
 		if l.broken[name] == nil {
 			l.broken[name] = &ParseError{Line: line, Err: fmt.Errorf(format, name)}
@@ -171,23 +173,23 @@ func (f *File) layout() *layout {
 			l.comments[line] = true
 		case s.joined[line-1] || s.joined[line]:
 			breaks(line, "the line that marks block %s is part of a continued line", name)
-		case begin && slices.ContainsFunc(l.blocks, func(b block) bool { return b.name == name }):
+		case begin && l.blocks[name].last > 0:
 			breaks(line, "block %s is there twice", name)
 		case begin:
-			if open.name != "" {
-				breaks(open.first, "block %s is not ended before another begins", open.name)
+			if openName != "" {
+				breaks(open.first, "block %s is not ended before another begins", openName)
 			}
-			open = block{name: name, first: line}
-		case open.name != name:
+			openName, open = name, block{first: line}
+		case openName != name:
 			breaks(line, "block %s ends and has not begun", name)
 		default:
 			open.last = line
-			l.blocks = append(l.blocks, open)
-			open = block{}
+			l.blocks[name] = open
+			openName = ""
 		}
 	}
-	if open.name != "" {
-		breaks(open.first, "block %s has no end", open.name)
+	if openName != "" {
+		breaks(open.first, "block %s has no end", openName)
 	}
 	return l
 }
@@ -196,11 +198,8 @@ func (l *layout) find(name string) (block, bool, error) {
 	if err := l.broken[name]; err != nil {
 		return block{}, false, err
 	}
-	i := slices.IndexFunc(l.blocks, func(b block) bool { return b.name == name })
-	if i < 0 {
-		return block{}, false, nil
-	}
-	return l.blocks[i], true, nil
+	b, ok := l.blocks[name]
+	return b, ok, nil
 }
 
 // place returns how many lines come before a new block.
@@ -221,9 +220,9 @@ func (l *layout) place(at Place) (int, error) {
 	if l.joined[i] {
 		return refuse("line %d goes on after its end, because of a backslash", i)
 	}
-	for _, b := range l.blocks {
+	for name, b := range l.blocks {
 		if b.first <= i && i < b.last {
-			return refuse("is inside block %s", b.name)
+			return refuse("is inside block %s", name)
 		}
 	}
 	for _, s := range l.spans {

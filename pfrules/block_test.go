@@ -162,13 +162,13 @@ func TestBlockWithMoreThanRules(t *testing.T) {
 	f := parse(t, NetBSD, "# rehost x begin\nset skip on lo0\n# rehost x end\n")
 	_, ok, err := f.Block("x")
 	assert.True(t, ok)
-	assert.EqualError(t, err, "pf.conf:2: in block x is more than rules: pf.conf:2:1: not modelled: \"set\" begins no pass, block or match rule")
+	assert.EqualError(t, err, "pf.conf:2:1: block x holds more than rules: not modelled: \"set\" begins no pass, block or match rule")
 	require.NoError(t, f.SetBlock("x", FilterEnd, via), "the block is ours")
 	assert.NotContains(t, string(f.Bytes()), "skip")
 
 	f = parse(t, NetBSD, "# rehost x begin\na = b\n# rehost x end\n")
 	_, _, err = f.Block("x")
-	assert.ErrorContains(t, err, "more than rules")
+	assert.EqualError(t, err, "pf.conf:2: block x holds more than rules: macro a")
 }
 
 // A mark in a list, a quote or after a statement is none.
