@@ -9,11 +9,8 @@ func (r Rule) canonical(d Dialect) Rule {
 	if r.State == NoState && r.Action != Pass {
 		r.State = KeepState // block and match rules have no state to begin with
 	}
-	if gw := r.Route.Gateway; r.Family == 0 && gw.IsValid() {
-		r.Family = Inet6
-		if gw.Is4() {
-			r.Family = Inet
-		}
+	if r.Family == 0 {
+		r.Family = familyWord(r.Route.Gateway)
 	}
 	if d == OpenBSD && r.Route.Gateway.IsValid() {
 		r.Route.Iface = ""
@@ -33,7 +30,12 @@ func (r Rule) canonical(d Dialect) Rule {
 }
 
 func (p Peer) canonical() Peer {
-	p.Hosts, p.Ports = tidy(p.Hosts), tidy(slices.Clone(p.Ports))
+	p.Hosts, p.Ports = tidy(slices.Clone(p.Hosts)), tidy(slices.Clone(p.Ports))
+	for i, h := range p.Hosts {
+		if h.Prefix.IsValid() {
+			p.Hosts[i].Prefix = h.Prefix.Masked() // as pfctl does
+		}
+	}
 	for i, port := range p.Ports {
 		if port.Op == PortRange && port.Last == port.First {
 			p.Ports[i].Last = 0

@@ -94,8 +94,9 @@ func TestReplyViaIsTheCase(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, tt.want, got, tt.d)
 	}
-	_, err := ReplyVia("wg0", netip.Addr{}, "tcp").Format(OpenBSD)
-	assert.NoError(t, err, "the peer of a point-to-point interface")
+	got, err := ReplyVia("wg0", netip.Addr{}, "tcp").Format(OpenBSD)
+	require.NoError(t, err)
+	assert.Equal(t, "pass in on wg0 proto tcp from any to any reply-to (wg0:peer)", got, "without a gateway: the peer, in both families")
 }
 
 // What a dialect cannot express is an error that names the reason.
@@ -166,6 +167,7 @@ func TestFormatNamesTheReason(t *testing.T) {
 		{"table is a keyword", with(func(r *Rule) { r.To.Hosts = []Host{{Table: "any"}} }), all, "to", "table"},
 		{"host is nothing", with(func(r *Rule) { r.To.Hosts = []Host{{}} }), all, "to", "host"},
 		{"host is two things", with(func(r *Rule) { r.To.Hosts = []Host{{Table: "t", Iface: "wg0"}} }), all, "to", "exactly one"},
+		{"host is a table and a prefix that is none", with(func(r *Rule) { r.To.Hosts = []Host{{Table: "t", Prefix: netip.PrefixFrom(gw4, 99)}} }), all, "to", "exactly one"},
 		{"host modifiers", with(func(r *Rule) { r.To.Hosts = []Host{{Iface: "wg0:all"}} }), all, "to", "modifiers"},
 		{"two modes", with(func(r *Rule) { r.To.Hosts = []Host{{Name: "wg0:peer:network"}} }), all, "to", "only one"},
 		{"interface host", with(func(r *Rule) { r.To.Hosts = []Host{{Iface: "0wg"}} }), all, "to", "interface"},

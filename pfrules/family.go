@@ -21,6 +21,17 @@ func familyOf(a netip.Addr) families {
 	return six
 }
 
+// familyWord returns the family of a gateway, 0 for the zero Addr.
+func familyWord(gw netip.Addr) Family {
+	switch {
+	case gw.Is4():
+		return Inet
+	case gw.IsValid():
+		return Inet6
+	}
+	return 0
+}
+
 // families returns those that a packet can have that the rule matches.
 func (r Rule) families() families {
 	set := hostFamilies(r.From.Hosts) & hostFamilies(r.To.Hosts)

@@ -140,8 +140,9 @@ type Route struct {
 	// says which interface leads to the gateway, and ParseRule leaves it empty.
 	Iface string
 	// Gateway is the next hop on Iface. It narrows the rule to its family, which
-	// ParseRule and Format then say if the rule does not. The zero Addr is the far end of a point-to-point Iface, written "reply-to wg0"
-	// or, on OpenBSD, "reply-to (wg0:peer)".
+	// ParseRule and Format then say if the rule does not. The zero Addr is the far
+	// end of a point-to-point Iface, written "reply-to wg0" or, on OpenBSD,
+	// "reply-to (wg0:peer)".
 	Gateway netip.Addr
 }
 
@@ -221,7 +222,8 @@ func (o PortOp) String() string { return wordOf(portWords[:], int(o)) }
 //
 //	pass in on wg0 reply-to (wg0 172.16.1.1) inet proto { tcp udp } from any to any
 //
-// Its family is gw's, so a host that answers in both needs two. Without protos it
+// Its family is gw's, so a host that answers in both needs two. The zero gw is
+// the far end of a point-to-point iface, in both families. Without protos it
 // holds for all protocols. It lets in everything that it matches: narrow To for
 // less.
 //
@@ -230,16 +232,12 @@ func (o PortOp) String() string { return wordOf(portWords[:], int(o)) }
 // [FilterEnd], or set Quick and put it at [FilterStart]; [File.Check] tells if
 // another rule makes it dead.
 func ReplyVia(iface string, gw netip.Addr, protos ...string) Rule {
-	family := Inet6
-	if gw.Is4() {
-		family = Inet
-	}
 	return Rule{
 		Action:    Pass,
 		Direction: In,
 		Ifaces:    []Iface{{Name: iface}},
 		Route:     Route{Kind: ReplyTo, Iface: iface, Gateway: gw},
-		Family:    family,
+		Family:    familyWord(gw),
 		Protos:    protos,
 	}
 }
