@@ -11,9 +11,9 @@ import (
 // Check returns what pf would refuse, ignore or misread in the file (Error), and
 // what is probably not meant (Warning), in the order of the lines:
 //
-//   - carriage returns, a byte order mark, a last line without its newline, a
-//     comment that a backslash continues over the next line, a backslash that
-//     blanks keep from being the last character;
+//   - carriage returns and a last line without its newline (in and after
+//     comments only: Warning), a byte order mark, a comment that a backslash
+//     continues over a statement;
 //   - quotes, lists and macros that the dialect does not read, macros that are
 //     not defined above, words that begin no statement;
 //   - a section that comes too late (not in OpenBSD, nor after "set
@@ -77,10 +77,12 @@ func (c *checker) text(s *scanner) {
 	}
 	if s.crlf.line > 0 {
 		c.add(s.crlf, Error, "a carriage return is a syntax error, here and wherever a line with a statement ends in CRLF")
+	} else if i := slices.IndexFunc(lines, func(s string) bool { return strings.HasSuffix(s, "\r\n") }); i >= 0 {
+		c.add(position{i + 1, len(lines[i]) - 1}, Warning, "the line ends in CRLF, which is a syntax error outside comments")
 	}
 	if n := len(lines); n > 0 && !strings.HasSuffix(lines[n-1], "\n") {
 		severity := Warning
-		if c.unfinished && c.file.dialect != OpenBSD {
+		if c.unfinished {
 			severity = Error
 		}
 		c.add(position{n, len(lines[n-1]) + 1}, severity, "the last line has no newline")
@@ -88,12 +90,6 @@ func (c *checker) text(s *scanner) {
 	for _, n := range s.hidden {
 		if n <= len(lines) && !strings.HasPrefix(strings.TrimSpace(lines[n-1])+"#", "#") {
 			c.add(position{line: n}, Error, "is part of the comment in the line above, which ends in a backslash")
-		}
-	}
-	for i, line := range lines {
-		text := strings.TrimRight(line, " \t\r\n")
-		if strings.HasSuffix(text, `\`) && len(text) < len(strings.TrimRight(line, "\r\n")) && !strings.Contains(text, "#") {
-			c.add(position{i + 1, len(text)}, Warning, "blanks after the backslash: the statement does not go on in the next line")
 		}
 	}
 }
@@ -153,13 +149,16 @@ func (c *checker) skip(tokens []token) {
 	}
 }
 
-// maxPairs bounds the work for files with very many route rules, which would
-// else grow with the square of the file.
-const maxPairs = 4 << 20
+// maxWork bounds the comparisons for files with very many route rules, or long
+// lists in them, which would else grow with the square of the file.
+const maxWork = 16 << 20
 
 // dead reports the route rules that do not act.
 func (c *checker) dead() {
-	pairs := 0
+	work, all := 0, 0
+	for _, r := range c.rules {
+		all += r.size()
+	}
 	for i, r := range c.rules {
 		if r.Route.Kind == 0 {
 			continue
@@ -168,7 +167,7 @@ func (c *checker) dead() {
 			c.add(r.pos, Error, "the rule is dead: line %d skips the interface", line)
 			continue
 		}
-		if pairs += len(c.rules); pairs > maxPairs {
+		if work += r.size() * all; work > maxWork {
 			c.add(r.pos, Warning, "too many route rules: from here on it is not checked whether one is dead")
 			return
 		}

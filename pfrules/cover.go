@@ -15,6 +15,11 @@ func newPlacedRule(st *statement, r Rule) placedRule {
 	return placedRule{r, st.tokens[0].pos, r.families(), intervals(r.From.Ports), intervals(r.To.Ports)}
 }
 
+// size is how much there is to compare.
+func (a *placedRule) size() int {
+	return 1 + len(a.From.Hosts) + len(a.To.Hosts) + len(a.from) + len(a.to)
+}
+
 // covers reports whether it is certain that a matches every packet that b
 // matches. Each part of a rule restricts the packets on its own, so it is enough
 // that each part of a covers that of b.

@@ -176,5 +176,5 @@ func ExampleParseRule() {
 	}
 	// Output:
 	// OpenBSD 172.16.1.1 <nil>
-	// FreeBSD invalid IP :1:25: reply-to takes 172.16.1.1 for the name of an interface and does nothing: write (IF 172.16.1.1)
+	// FreeBSD invalid IP :1:25: reply-to takes 172.16.1.1 for the name of an interface and does nothing: write reply-to (IF 172.16.1.1)
 }

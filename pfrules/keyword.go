@@ -51,6 +51,12 @@ func keywordTable(lists map[Dialect]string) map[string]map[Dialect]bool {
 // keyword reports whether a word has a meaning of its own in the dialect.
 func (d Dialect) keyword(word string) bool { return keywords[word][d] }
 
+// mayKnow reports whether some release of the dialect may know a word. FreeBSD
+// and OpenBSD take options from each other with time, NetBSD no more.
+func (d Dialect) mayKnow(word string) bool {
+	return d.keyword(word) || d != NetBSD && anyKeyword(word)
+}
+
 // anyKeyword reports whether it has one in any dialect. What we write avoids
 // them all, so that the text of one release is right for the next.
 func anyKeyword(word string) bool { return keywords[word] != nil }

@@ -29,7 +29,7 @@ func (p *parser) option(r *Rule) (err error) {
 	case t.is("flags"):
 		r.Flags, err = p.flags()
 	case t.is("icmp-type"), t.is("icmp6-type"):
-		r.ICMPTypes, err = list(p, "ICMP types", p.icmpType)
+		r.ICMPTypes, err = list(p, p.icmpType)
 	case t.is("allow-opts"):
 		r.AllowOpts = true
 	case t.is("keep"), t.is("no"), t.is("modulate"), t.is("synproxy"):
@@ -59,7 +59,9 @@ func (p *parser) option(r *Rule) (err error) {
 	case p.unknown != nil: // the arguments of an option that is not modelled
 	case t.isAddressing():
 		return refusal(t, "%v comes too late: options are last", t)
-	case t.is("!") && p.peek().is("received-on"), t.kind == bareWord && p.dialect.keyword(t.text):
+	case t.is("port"):
+		return refusal(t, "port needs from or to before it")
+	case t.is("!") && p.peek().is("received-on"), t.kind == bareWord && p.dialect.mayKnow(t.text):
 		p.skip(t, t.text)
 	default:
 		return refusal(t, "%v where an option or the end of the rule should be", t)

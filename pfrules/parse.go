@@ -64,20 +64,27 @@ func (st *statement) rule(d Dialect) (Rule, error) {
 	return r, nil
 }
 
-// checkLists finds what no list may have: nothing in it, a comma at its end, or
-// a newline after a comma. Braces are balanced here.
+// checkLists finds what no list may have: nothing in it, a list in it, a comma
+// at its end, or a newline after a comma. The braces of an anchor hold
+// statements.
 func checkLists(tokens []token) error {
-	for i, t := range tokens[:max(len(tokens)-1, 0)] {
+	anchor, open := tokens[0].is("anchor"), false
+	for i, t := range tokens[:len(tokens)-1] {
 		next := tokens[i+1]
 		switch {
-		case t.is("{") && next.is("}") && !tokens[0].is("table") && !tokens[0].is("anchor"):
+		case t.is("{") && next.is("}") && !tokens[0].is("table") && !anchor:
 			return refusal(t, "a list cannot be empty")
+		case t.is("{") && open && !anchor:
+			return refusal(t, "a list inside a list, as from a macro that holds {…}")
 		case (t.is("{") || t.is(",")) && next.is(","):
 			return refusal(next, "a comma without an element before it")
 		case t.is(",") && next.is("}"):
 			return refusal(t, "a list cannot end in a comma")
 		case t.is(",") && next.newline:
 			return refusal(t, "a newline cannot follow the comma: put the comma on the next line, or leave it out")
+		}
+		if t.is("{") || t.is("}") {
+			open = t.is("{")
 		}
 	}
 	return nil
@@ -160,13 +167,10 @@ func (p *parser) word(what string) (token, error) {
 }
 
 // list reads one item, or several in braces.
-func list[T any](p *parser, what string, item func() (T, error)) ([]T, error) {
+func list[T any](p *parser, item func() (T, error)) ([]T, error) {
 	brace := p.take("{")
 	var items []T
 	for {
-		if t := p.peek(); t.is("{") {
-			return nil, refusal(t, "a list of %s inside a list, as from a macro that holds {…}", what)
-		}
 		v, err := item()
 		if err != nil {
 			return nil, err
@@ -196,7 +200,7 @@ func (p *parser) rule() (r Rule, err error) {
 	}
 	p.logQuick(&r)
 	if p.take("on") {
-		if r.Ifaces, err = list(p, "interfaces", p.iface); err != nil {
+		if r.Ifaces, err = list(p, p.iface); err != nil {
 			return r, err
 		}
 	}
@@ -219,7 +223,7 @@ func (p *parser) rule() (r Rule, err error) {
 		r.Family = Inet6
 	}
 	if p.take("proto") {
-		if r.Protos, err = list(p, "protocols", p.proto); err != nil {
+		if r.Protos, err = list(p, p.proto); err != nil {
 			return r, err
 		}
 	}

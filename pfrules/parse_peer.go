@@ -19,7 +19,7 @@ func (p *parser) fromTo(r *Rule) (err error) {
 	}
 	if t := p.peek(); p.take("os") {
 		p.skip(t, "os")
-		if _, err := list(p, "systems", p.proto); err != nil {
+		if _, err := list(p, p.proto); err != nil {
 			return err
 		}
 	}
@@ -31,35 +31,14 @@ func (p *parser) fromTo(r *Rule) (err error) {
 
 func (p *parser) peer() (peer Peer, err error) {
 	if !p.peek().is("port") && !p.take("any") {
-		if peer.Hosts, err = p.hosts(); err != nil {
+		if peer.Hosts, err = list(p, p.host); err != nil {
 			return peer, err
 		}
 	}
 	if p.take("port") {
-		peer.Ports, err = list(p, "ports", p.port)
+		peer.Ports, err = list(p, p.port)
 	}
 	return peer, err
-}
-
-// hosts reads a host or a list of them. In FreeBSD and OpenBSD a list of hosts,
-// and no other, may hold lists.
-func (p *parser) hosts() (hosts []Host, err error) {
-	if p.dialect == NetBSD || !p.peek().is("{") {
-		return list(p, "addresses", p.host)
-	}
-	for p.i++; !p.take("}"); p.take(",") {
-		var more []Host
-		if p.peek().is("{") {
-			more, err = p.hosts()
-		} else {
-			more, err = list(p, "addresses", p.host)
-		}
-		if err != nil {
-			return nil, err
-		}
-		hosts = append(hosts, more...)
-	}
-	return hosts, nil
 }
 
 func (p *parser) host() (h Host, err error) {

@@ -39,8 +39,8 @@ func (p *parser) route(r *Route) error {
 	case p.take("("):
 		return p.oldRoute(r)
 	case isAddress(t.text):
-		return refusal(t, "%s takes %s for the name of an interface and does nothing: write (IF %s)",
-			r.Kind, t.text, strings.SplitN(t.text, "@", 2)[0])
+		return refusal(t, "%s takes %s for the name of an interface and does nothing: write %s (IF %s)",
+			r.Kind, t.text, r.Kind, strings.SplitN(t.text, "@", 2)[0])
 	default:
 		t, err := p.word("the name of an interface")
 		if err != nil {
@@ -94,6 +94,7 @@ func (p *parser) peerRoute(r *Route) error {
 		return err
 	}
 	name, peer := strings.CutSuffix(t.text, ":peer")
+	p.take(",")
 	switch {
 	case p.peek().isWord():
 		return refusal(p.peek(), "OpenBSD 6.9 and later take no interface here: write %s %s", r.Kind, p.peek().text)
