@@ -34,9 +34,7 @@ func (f *File) Check() Problems {
 	s := f.scan()
 	for s.next() {
 		c.statement(&s.st)
-		if s.st.open && !strings.HasSuffix(f.lines[len(f.lines)-1], "\n") {
-			c.unfinished = true
-		}
+		c.last = s.st.last
 	}
 	c.text(s)
 	broken := f.layout().broken
@@ -49,12 +47,12 @@ func (f *File) Check() Problems {
 }
 
 type checker struct {
-	file       *File
-	problems   Problems
-	order      ordering
-	rules      []placedRule
-	skipped    map[string]int // interfaces in "set skip on", and the line
-	unfinished bool           // the last statement has no newline
+	file     *File
+	problems Problems
+	order    ordering
+	rules    []placedRule
+	skipped  map[string]int // interfaces in "set skip on", and the line
+	last     int            // where the last statement ends
 }
 
 func (c *checker) add(pos position, severity Severity, format string, args ...any) {
@@ -82,7 +80,7 @@ func (c *checker) text(s *scanner) {
 	}
 	if n := len(lines); n > 0 && !strings.HasSuffix(lines[n-1], "\n") {
 		severity := Warning
-		if c.unfinished {
+		if c.last == n {
 			severity = Error
 		}
 		c.add(position{n, len(lines[n-1]) + 1}, severity, "the last line has no newline")
@@ -151,7 +149,7 @@ func (c *checker) skip(tokens []token) {
 
 // maxWork bounds the comparisons for files with very many route rules, or long
 // lists in them, which would else grow with the square of the file.
-const maxWork = 16 << 20
+const maxWork = 8 << 20
 
 // dead reports the route rules that do not act.
 func (c *checker) dead() {

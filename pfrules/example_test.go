@@ -1,6 +1,7 @@
 package pfrules_test
 
 import (
+	"errors"
 	"fmt"
 	"log"
 	"net/netip"
@@ -172,9 +173,13 @@ func ExampleParseRule() {
 	text := "pass in on wg0 reply-to 172.16.1.1"
 	for _, d := range []pfrules.Dialect{pfrules.OpenBSD, pfrules.FreeBSD} {
 		rule, err := pfrules.ParseRule(d, text)
-		fmt.Println(d, rule.Route.Gateway, err)
+		if err != nil {
+			fmt.Printf("%s refuses it: %v\n", d, errors.Unwrap(err))
+			continue
+		}
+		fmt.Println(d, "has the gateway", rule.Route.Gateway)
 	}
 	// Output:
-	// OpenBSD 172.16.1.1 <nil>
-	// FreeBSD invalid IP :1:25: reply-to takes 172.16.1.1 for the name of an interface and does nothing: write reply-to (IF 172.16.1.1)
+	// OpenBSD has the gateway 172.16.1.1
+	// FreeBSD refuses it: reply-to takes 172.16.1.1 for the name of an interface and does nothing: write reply-to (IF 172.16.1.1)
 }

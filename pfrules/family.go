@@ -80,7 +80,7 @@ func (r Rule) certainFamilies() families {
 	return set & r.families()
 }
 
-func (r Rule) validFamily(Dialect) error {
+func (r Rule) validFamily() error {
 	value := r.Family.String()
 	if r.Route.Gateway.IsValid() {
 		value = r.Route.Gateway.String()

@@ -71,9 +71,6 @@ func newFile(file *textfile.File, d Dialect) (*File, error) {
 // Bytes returns the text as it is now.
 func (f *File) Bytes() []byte { return textfile.Join(f.lines) }
 
-// Dialect returns the dialect that the file is read in.
-func (f *File) Dialect() Dialect { return f.dialect }
-
 // Changes returns the unified diff against what was read, "" if nothing changed.
 func (f *File) Changes() string { return f.file.Changes(f.Bytes()) }
 

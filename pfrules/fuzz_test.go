@@ -41,13 +41,23 @@ func FuzzFile(f *testing.F) {
 		}
 		require.LessOrEqual(t, last, len(file.lines))
 
-		_, there, blockErr := file.Block("uplink")
+		old, there, blockErr := file.Block("uplink")
+		if there && blockErr == nil {
+			require.NoError(t, file.SetBlock("uplink", FilterEnd, old))
+			require.Equal(t, text, string(file.Bytes()), "setting what is there changes nothing")
+		}
+		head, tail := outside(file, "uplink")
 		rules := []Rule{ReplyVia("wg0", gw4, "tcp"), {Action: Block, Direction: In, Log: true}}
 		if err := file.SetBlock("uplink", Place(at), rules); err != nil {
 			require.Equal(t, text, string(file.Bytes()), "a failed edit changes nothing")
 			return
 		}
 		edited := string(file.Bytes())
+		if there {
+			newHead, newTail := outside(file, "uplink")
+			require.Equal(t, head, newHead, "an edit changes only the lines of its block")
+			require.Equal(t, tail, newTail, "an edit changes only the lines of its block")
+		}
 		again := parse(t, d, edited)
 		got, ok, err := again.Block("uplink")
 		require.NoError(t, err, edited)
@@ -67,6 +77,15 @@ func FuzzFile(f *testing.F) {
 			require.Equal(t, want, string(again.Bytes()), "the way back, and no other line changed")
 		}
 	})
+}
+
+// outside returns what is above and below the inside of a block, with its marks.
+func outside(f *File, name string) (head, tail string) {
+	b, ok, err := f.layout().find(name)
+	if !ok || err != nil {
+		return "", ""
+	}
+	return strings.Join(f.lines[:b.first], ""), strings.Join(f.lines[b.last-1:], "")
 }
 
 // FuzzRule: what ParseRule reads, Format writes, and it means the same.

@@ -11,7 +11,6 @@ type statement struct {
 	tokens []token // reused by the next statement
 	first  int     // its lines, from 1
 	last   int
-	open   bool  // the file ends without the newline
 	torn   bool  // a list is not closed, and only the next line's first word shows it
 	err    error // a *ParseError: what the lexer refuses
 }
@@ -25,7 +24,6 @@ func (s *scanner) next() bool {
 		if !ok { // the end of the text
 			listed := depth > 0 && s.st.err == nil
 			s.end(depth)
-			s.st.open = true
 			if listed {
 				s.unclosed = s.st.err
 			}

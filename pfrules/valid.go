@@ -1,6 +1,7 @@
 package pfrules
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -22,14 +23,7 @@ func (r Rule) validate(d Dialect) error {
 	if r.Family != 0 && r.Family.String() == "" {
 		return &ValueError{Field: "family", Value: strconv.Itoa(int(r.Family)), Reason: "is not Inet, Inet6 or zero"}
 	}
-	for _, check := range []func(Dialect) error{
-		r.validRoute, r.validPorts, r.validFlags, r.validFamily, r.validICMP, r.validState,
-	} {
-		if err := check(d); err != nil {
-			return err
-		}
-	}
-	return nil
+	return cmp.Or(r.validRoute(d), r.validPorts(), r.validFlags(), r.validFamily(), r.validICMP(), r.validState(d))
 }
 
 func (r Rule) validRoute(d Dialect) error {
@@ -63,7 +57,7 @@ func (r Rule) validRoute(d Dialect) error {
 	return nil
 }
 
-func (r Rule) validFlags(Dialect) error {
+func (r Rule) validFlags() error {
 	reason := ""
 	switch {
 	case r.Flags == "" || r.Flags == "any":
@@ -78,7 +72,7 @@ func (r Rule) validFlags(Dialect) error {
 	return nil
 }
 
-func (r Rule) validPorts(Dialect) error {
+func (r Rule) validPorts() error {
 	for i, peer := range []Peer{r.From, r.To} {
 		field := []string{"from port", "to port"}[i]
 		for _, port := range peer.Ports {
@@ -109,7 +103,7 @@ func (p Port) reason() string {
 	return ""
 }
 
-func (r Rule) validICMP(Dialect) error {
+func (r Rule) validICMP() error {
 	reason := ""
 	switch {
 	case r.ICMPTypes == nil:
