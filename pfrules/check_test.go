@@ -106,6 +106,8 @@ func TestCheck(t *testing.T) {
 		{"port without protocol", "pass in to any port 25\n", all, []string{"1:1: error: to port:"}},
 		{"gateway of the other family", "pass in on wg0 reply-to (wg0 10.8.0.1) inet6\n", old, []string{"1:1: error: gateway:"}},
 		{"gateway of the other family, OpenBSD", "pass in on wg0 inet6 reply-to 10.8.0.1\n", []Dialect{OpenBSD}, []string{"1:1: error: gateway:"}},
+		{"a link-local gateway", "pass in on wg0 reply-to (wg0 fe80::1%wg0)\n", old, nil},
+		{"a link-local gateway, OpenBSD", "pass in on wg0 reply-to fe80::1%wg0\n", []Dialect{OpenBSD}, nil},
 		{"reply-to without state", "pass in on wg0 reply-to (wg0 10.8.0.1) no state\n", old, []string{"1:1: error: reply-to does nothing without state"}},
 		{"reply-to on block", "block in on wg0 reply-to (wg0 10.8.0.1)\n", old, []string{"1:1: error: reply-to does nothing without state"}},
 		{"what is not modelled is no problem", "pass in log (all) user root rtable 1\nblock return-rst in proto tcp\n", all, nil},

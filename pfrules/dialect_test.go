@@ -129,7 +129,9 @@ func TestFormatNamesTheReason(t *testing.T) {
 		{"route with nothing", with(func(r *Rule) { r.Route = Route{Kind: RouteTo} }), all, "route", "needs"},
 		{"gateway without kind", with(func(r *Rule) { r.Route.Kind = 0 }), all, "route", "no kind"},
 		{"unknown kind", with(func(r *Rule) { r.Route.Kind = 9 }), all, "route", "ReplyTo"},
-		{"gateway with a zone", with(func(r *Rule) { r.Family, r.Route.Gateway = 0, netip.MustParseAddr("fe80::1%wg0") }), all, "gateway", "plain"},
+		{"gateway with a zone that is no interface", with(func(r *Rule) { r.Family, r.Route.Gateway = 0, netip.MustParseAddr("fe80::1%wg0) quick") }), all, "gateway", "interface"},
+		{"gateway with a zone that is one", with(func(r *Rule) { r.Family, r.Route.Gateway = 0, netip.MustParseAddr("fe80::1%wg0") }), nil, "", ""},
+		{"IPv4 gateway in IPv6 form", with(func(r *Rule) { r.Family, r.Route.Gateway = 0, netip.MustParseAddr("::ffff:172.16.1.1") }), all, "gateway", "IPv6 form"},
 		{"gateway family against the rule's", with(func(r *Rule) { r.Route.Gateway = gw6 }), all, "gateway", "family"},
 		{"gateway family against the addresses", with(func(r *Rule) {
 			r.Family, r.From.Hosts = 0, []Host{{Prefix: netip.MustParsePrefix("2001:db8::/32")}}

@@ -142,6 +142,9 @@ func FuzzFormat(f *testing.F) {
 			rule.Route = Route{Kind: RouteKind(n), Iface: s, Gateway: gw4}
 		case 2:
 			rule.Route = Route{Kind: ReplyTo, Iface: s}
+			if n%2 == 0 {
+				rule.Family, rule.Route = Inet6, Route{Kind: ReplyTo, Iface: "wg0", Gateway: gw6.WithZone(s)}
+			}
 		case 3:
 			rule.Protos, rule.To = []string{s}, Peer{}
 		case 4:

@@ -142,7 +142,7 @@ type Route struct {
 	// Gateway is the next hop on Iface. It narrows the rule to its family, which
 	// ParseRule and Format then say if the rule does not. The zero Addr is the far
 	// end of a point-to-point Iface, written "reply-to wg0" or, on OpenBSD,
-	// "reply-to (wg0:peer)".
+	// "reply-to (wg0:peer)". A link-local one may have its zone: fe80::1%wg0.
 	Gateway netip.Addr
 }
 

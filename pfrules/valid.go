@@ -41,8 +41,6 @@ func (r Rule) validRoute(d Dialect) error {
 	switch {
 	case kind == "":
 		return refuse("is not ReplyTo, RouteTo or DupTo")
-	case gw.IsValid() && (gw.Zone() != "" || gw.Is4In6()):
-		return &ValueError{Field: "gateway", Value: gw.String(), Reason: "is not a plain IPv4 or IPv6 address"}
 	case r.Direction == 0 && (d != OpenBSD || r.Route.Kind != DupTo):
 		return refuse("a rule with a route option needs a direction")
 	case d == OpenBSD && r.Action != Pass:
@@ -161,6 +159,15 @@ func (r Rule) validNames(d Dialect) error {
 	}
 	if r.Route.Iface != "" {
 		if err := check("route", r.Route.Iface, ifaceReason(r.Route.Iface)); err != nil {
+			return err
+		}
+	}
+	gw := r.Route.Gateway
+	if gw.Is4In6() {
+		return check("gateway", gw.String(), "is an IPv4 address in IPv6 form: write "+gw.Unmap().WithZone("").String())
+	}
+	if gw.Zone() != "" {
+		if err := check("gateway", gw.String(), ifaceReason(gw.Zone())); err != nil {
 			return err
 		}
 	}
