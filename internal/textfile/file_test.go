@@ -340,7 +340,7 @@ func TestErrors(t *testing.T) {
 	err := error(&textfile.ParseError{File: "f", Line: 3, Col: 7, Err: inner})
 	assert.EqualError(t, err, "f:3:7: unclosed quote")
 	assert.ErrorIs(t, err, inner)
-	assert.EqualError(t, &textfile.ParseError{Line: 3, Err: inner}, ":3: unclosed quote")
+	assert.EqualError(t, &textfile.ParseError{Line: 3, Err: inner}, "3: unclosed quote")
 	assert.EqualError(t, &textfile.ParseError{Err: inner}, "unclosed quote")
 	assert.EqualError(t, &textfile.ValueError{Field: "cpu", Value: "a\nb", Reason: "holds a newline"}, `cpu: "a\nb": holds a newline`)
 }

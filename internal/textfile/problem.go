@@ -104,15 +104,17 @@ func (e *ValueError) Error() string { return fmt.Sprintf("%s: %q: %s", e.Field, 
 // place is the prefix that names a place, as far as it is known.
 func place(file string, line, col int) string {
 	var b strings.Builder
-	b.WriteString(file)
+	if file != "" {
+		b.WriteString(file + ":")
+	}
 	if line > 0 {
-		fmt.Fprintf(&b, ":%d", line)
+		fmt.Fprintf(&b, "%d:", line)
 		if col > 0 {
-			fmt.Fprintf(&b, ":%d", col)
+			fmt.Fprintf(&b, "%d:", col)
 		}
 	}
 	if b.Len() > 0 {
-		b.WriteString(": ")
+		b.WriteByte(' ')
 	}
 	return b.String()
 }
