@@ -38,7 +38,7 @@ func bothPaths(m *move.Move, ms *machines) (phase, error) {
 			Check: []string{"The old address still answers from outside: keep a second login open before pf starts."}},
 		{Title: "The cloud's console",
 			Do:    "Most clouds drop what they were not told about. In the console of " + router + ":",
-			Add:   []addition{{To: "the inbound rules", Lines: inboundRules(m)}, {To: "the network interface", Lines: interfaceSettings(m)}},
+			Add:   []addition{{To: "the inbound rules, for 0.0.0.0/0 and ::/0", Lines: inboundRules(m)}, {To: "the network interface", Lines: interfaceSettings(m)}},
 			Check: []string{"Outbound port 25 is open: clouds block it until asked, and the answer takes days. Ask now."}},
 		{Title: "Forwarding", Host: router,
 			Do: "The router passes packets on and sends the ports of the services into the tunnel. Put the same lines into a script that runs once at boot: run twice, -A doubles the rules.",
@@ -61,7 +61,7 @@ func bothPaths(m *move.Move, ms *machines) (phase, error) {
 		Steps: steps,
 		Back: []string{
 			fmt.Sprintf("On %s: `/etc/rc.d/pf stop`, and put rc.conf and pf.conf back. The default route was never touched.", guest),
-			fmt.Sprintf("On %s: delete the same rules with -D in place of -A, and remove the nginx file. Nobody knows this path yet.", router),
+			fmt.Sprintf("On %s: delete the same rules with -D in place of -A, remove the nginx file and reload nginx. Nobody knows this path yet.", router),
 		}}, nil
 }
 

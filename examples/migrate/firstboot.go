@@ -48,7 +48,7 @@ func firstBoot(m *move.Move, ms *machines) (phase, error) {
 				"for f in /root/move/etc/*; do cp -p /etc/${f##*/} /root/${f##*/}.before; cp $f /etc/; done",
 				"shutdown -p now",
 			},
-			Check: []string{"`diff -r /root/move/etc /etc` differs only in files that are not in the first."}},
+			Check: []string{"`for f in /root/move/etc/*; do cmp $f /etc/${f##*/}; done` prints nothing."}},
 		{Title: "Start for good", Host: home,
 			Do:    "The same file without -s.",
 			Files: []rendered{vm},
@@ -150,8 +150,10 @@ func homeNetwork(m *move.Move, ms *machines) ([]rendered, error) {
 		return nil, err
 	}
 	rc, err := edit(ms, guest, "/etc/rc.conf", netbsdcfg.ParseRC, func(f *netbsdcfg.RC) error {
-		if _, ok := f.Get("defaultroute"); ok && !f.Comment("defaultroute") {
-			return fmt.Errorf("defaultroute is not on a line of its own: comment it out by hand")
+		for _, key := range []string{"defaultroute", "defaultroute6"} {
+			if _, ok := f.Get(key); ok && !f.Comment(key) {
+				return fmt.Errorf("%s is not on a line of its own: comment it out by hand", key)
+			}
 		}
 		return f.Enable("pf", false)
 	})

@@ -284,6 +284,18 @@ func TestRCConfDiffersOnlyInTheLinesNamed(t *testing.T) {
 		changedLines(t, filepath.Join(dir, "out/diffs/06-first-boot/senate/etc/rc.conf.diff")))
 }
 
+func TestBothDefaultRoutesOfTheProviderGo(t *testing.T) {
+	dir := sampleDir(t)
+	rc := filepath.Join(dir, "in/senate/etc/rc.conf")
+	data, err := os.ReadFile(rc)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(rc, append(data, "defaultroute6=2001:db8:9::1\n"...), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "in/senate/etc/ifconfig.vioif0"), []byte("inet 198.51.100.25/24\ninet6 2001:db8:9::25/64 alias\n"), 0o600))
+	code, _, stderr := migrate(t, dir)
+	require.Equal(t, 0, code, stderr)
+	assert.Contains(t, changedLines(t, filepath.Join(dir, "out/diffs/06-first-boot/senate/etc/rc.conf.diff")), "+#defaultroute6=2001:db8:9::1")
+}
+
 func TestSingleUserAndBackIsTheSameFile(t *testing.T) {
 	dir := sampleDir(t)
 	code, _, stderr := migrate(t, dir)

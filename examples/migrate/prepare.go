@@ -45,7 +45,10 @@ func prepare(m *move.Move, ms *machines) (phase, error) {
 		step{Title: "The router's end of the tunnel", Host: m.Router.Name,
 			Do:  "Add the guest as a peer, with its addresses in the tunnel and at home. Leave the other peers alone.",
 			Add: []addition{peerSection(m)},
-			Run: []string{"wg syncconf " + m.Tunnel.Iface + " <(wg-quick strip " + m.Tunnel.Iface + ")"},
+			Run: []string{
+				"wg syncconf " + m.Tunnel.Iface + " <(wg-quick strip " + m.Tunnel.Iface + ")",
+				fmt.Sprintf("ip route replace %s dev %s", m.Guest.Home.Address.Addr(), m.Tunnel.Iface),
+			},
 			Check: []string{
 				"`wg show " + m.Tunnel.Iface + "` lists the peer.",
 				"`wg show " + m.Tunnel.Iface + " public-key` prints " + m.Tunnel.Router.PublicKey + ".",
