@@ -12,15 +12,17 @@ import (
 
 // Check reports the problems of all files, and those that no file has alone:
 //
-//   - a variable ifconfig_IF, for which rc.d/network ignores the file;
+//   - a variable ifconfig_IF that is or may be set, for rc.d/network ignores the
+//     file then;
 //   - a defaultroute that is empty or commented out, so that mygate counts;
 //   - two default routes of one family, of which the second fails;
 //   - a gateway in no prefix that an interface connects;
 //   - a wg(4) interface without if_wg in modules.conf;
 //   - all traffic into a tunnel, and no route to its endpoint outside it.
 //
-// What an interface gets from DHCP, from a Shell command or from a host name is
-// not known: nothing is said about gateways then.
+// What an interface gets from DHCP, from a Shell command, from ifaliases_IF or
+// from a host name is not known, and neither is what rc.conf does beyond plain
+// assignments: nothing is said about gateways then.
 func (h *Host) Check() Problems {
 	c := hostCheck{Host: h}
 	if h.RC != nil {
@@ -103,14 +105,14 @@ func (c *hostCheck) interfaces() {
 				names = append(names, iface)
 			}
 		}
-		c.blind, _ = c.RC.Enabled("dhcpcd")
+		c.blind = c.rcHidesAddresses()
 	}
 	for _, name := range names {
 		f := c.Ifconfig[name]
 		value, line, _ := c.variable("ifconfig_" + name)
 		switch {
 		case value != "" && f != nil:
-			c.add(c.RC.file.Name(), line, Error, "ifconfig_%s is set: rc.d/network does not read %s", name, f.file.Name())
+			c.add(c.RC.file.Name(), line, Error, "ifconfig_%s is set, and rc.d/network does not read %s: keep one of the two", name, f.file.Name())
 			fallthrough
 		case value != "":
 			asFile := ifconfigVariable(name, value)
@@ -119,9 +121,48 @@ func (c *hostCheck) interfaces() {
 			}
 			c.configure(name, asFile, c.RC.file.Name(), line)
 		case f != nil:
+			if line := c.mayBeSet("ifconfig_" + name); line > 0 {
+				c.add(c.RC.file.Name(), line, Warning, "ifconfig_%s may be set here, and rc.d/network does not read %s then: keep one of the two", name, f.file.Name())
+			}
 			c.configure(name, f, f.file.Name(), 0)
 		}
 	}
+}
+
+// rcHidesAddresses reports whether rc.conf may give an interface an address that
+// is not known.
+func (c *hostCheck) rcHidesAddresses() bool {
+	for _, client := range []string{"dhcpcd", "dhclient"} {
+		if on, _ := c.RC.Enabled(client); on {
+			return true
+		}
+	}
+	s := c.RC.script()
+	for key, i := range s.vars {
+		if strings.HasPrefix(key, "ifaliases_") || strings.HasPrefix(key, "ifconfig_") && i == unknown {
+			return true
+		}
+	}
+	return s.err != nil || slices.ContainsFunc(s.others, other.configures)
+}
+
+// mayBeSet returns the line of the last statement of rc.conf that is not
+// evaluated and may set a variable, 0 if what counts is known.
+func (c *hostCheck) mayBeSet(key string) int {
+	if c.RC == nil {
+		return 0
+	}
+	s := c.RC.script()
+	if i, ok := s.vars[key]; !ok || i != unknown {
+		return 0
+	}
+	for _, o := range slices.Backward(s.others) {
+		if slices.Contains(o.names, key) {
+			line, _ := c.lines.place(o.at)
+			return line
+		}
+	}
+	return 0
 }
 
 // configure takes down what configures one interface. line is that of a

@@ -54,8 +54,8 @@ func (c *rcCheck) bytes() {
 
 func (c *rcCheck) statements() {
 	for i, o := range c.others {
-		// Every rc.conf begins like this, and nothing is lost by it.
-		if o.any && strings.Contains(o.text, "/etc/defaults/rc.conf") && (len(c.assigns) == 0 || o.at < c.assigns[0].start) &&
+		// Nothing is lost by reading the defaults first.
+		if o.any && !o.configures() && (len(c.assigns) == 0 || o.at < c.assigns[0].start) &&
 			!slices.ContainsFunc(c.others[:i], func(o other) bool { return len(o.names) > 0 }) {
 			continue
 		}
@@ -118,7 +118,7 @@ func (c *rcCheck) ifconfig(a assignment, iface string) {
 func (c *rcCheck) configured() {
 	i, ok := c.vars["rc_configured"]
 	switch {
-	case !ok && !slices.ContainsFunc(c.others, func(o other) bool { return o.any && !strings.Contains(o.text, "/etc/defaults/rc.conf") }):
+	case !ok && !slices.ContainsFunc(c.others, other.configures):
 		c.add(-1, Warning, "rc_configured is not set: an /etc/rc.conf without it boots to single user")
 	case ok && i != unknown:
 		if on, _ := yesno(c.assigns[i].value); !on {

@@ -48,6 +48,12 @@ type other struct {
 	error   bool
 }
 
+// configures reports whether a statement may set anything, which reading the
+// defaults is not taken for: every rc.conf begins with that.
+func (o other) configures() bool {
+	return o.any && !strings.Contains(o.text, "/etc/defaults/rc.conf")
+}
+
 // specials are the built-in commands after which an assignment in front of the
 // command stays, POSIX 2.14.
 var specials = strings.Fields(": . break continue eval exec exit export readonly return set shift times trap unset")
