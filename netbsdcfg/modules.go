@@ -148,8 +148,20 @@ func (m *Modules) Check() Problems {
 	add := func(line int, severity Severity, format string, args ...any) {
 		found = append(found, Problem{File: m.file.Name(), Line: line, Severity: severity, Message: fmt.Sprintf(format, args...)})
 	}
+	// Between two entries there are only blank lines, comments and what a
+	// backslash has made part of one.
+	swallowed := func(from, to int) {
+		for i := from; i < to; i++ {
+			if text := strings.Trim(m.lines[i], " \t\n\\"); text != "" && text[0] != '#' {
+				add(i+1, Error, "this line is part of the comment above, which ends in a backslash, and is not read: remove the backslash")
+			}
+		}
+	}
 	seen := map[string]int{}
+	done := 0
 	for _, e := range readModules(m.lines) {
+		swallowed(done, e.Line-1)
+		done = e.end
 		switch first := seen[e.Name]; {
 		case e.lost:
 			add(e.Line, Error, "the last line has no newline: rc.d/modules does not read it, and %s is not loaded", e.Name)
@@ -173,6 +185,7 @@ func (m *Modules) Check() Problems {
 			add(e.Line, Error, "%q is not plain words: rc.d/modules has the shell run it", e.raw)
 		}
 	}
+	swallowed(done, len(m.lines))
 	return found
 }
 

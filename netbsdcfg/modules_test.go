@@ -101,6 +101,8 @@ func TestModulesCheck(t *testing.T) {
 		{"a last line without newline is lost", "foo\nif_wg", "2: error: the last line has no newline: rc.d/modules does not read it, and if_wg is not loaded"},
 		{"twice", "foo\nfoo -f\n", "2: warning: foo was loaded in line 1 already"},
 		{"a backslash joins lines", "foo \\\n-f\n", "1: warning: a backslash joins this line with the next one"},
+		{"a comment that ends in a backslash swallows a line", "# c \\\nfoo\n\\\n\nbar\n# d\\\n# e\\\nif_wg", "2: error: this line is part of the comment above, which ends in a backslash, and is not read: remove the backslash|" +
+			"8: error: this line is part of the comment above, which ends in a backslash, and is not read: remove the backslash"},
 		{"CR LF in the name", "if_wg\r\n", `1: error: the line ends in CR LF: the CR becomes part of the last word`},
 		{"CR LF in an argument", "if_wg -f\r\n", `1: error: the line ends in CR LF: the CR becomes part of the last word`},
 		{"a name that is none", "if_wg#tunnel\n", `1: error: "if_wg#tunnel" is no name of a module`},
