@@ -192,8 +192,9 @@ func (r *RC) withValue(s *script, key, value string) string {
 }
 
 // Unset removes all assignments of a variable, so that none of them counts, and
-// reports whether there were any. A line that holds nothing else goes with
-// them. What is not a plain assignment stays.
+// reports whether it did: not if there is none, or if the shell would refuse
+// what is left of a line. A line that holds nothing else goes with them. What
+// is not a plain assignment stays.
 func (r *RC) Unset(key string) bool {
 	var b strings.Builder
 	done := 0
@@ -238,12 +239,13 @@ func (r *RC) broken() error {
 	return &err
 }
 
-// yesno is checkyesno of rc.subr(8).
+// yesno is checkyesno of rc.subr(8). (In upper case, an s beyond ASCII would
+// make a YES.)
 func yesno(value string) (on, ok bool) {
-	switch strings.ToUpper(value) {
-	case "YES", "TRUE", "ON", "1":
+	switch strings.ToLower(value) {
+	case "yes", "true", "on", "1":
 		return true, true
-	case "NO", "FALSE", "OFF", "0":
+	case "no", "false", "off", "0":
 		return false, true
 	}
 	return false, false

@@ -256,7 +256,7 @@ func TestRCEnabledIsCheckyesno(t *testing.T) {
 		on, ok := parseRC(t, "pf="+value+"\n").Enabled("pf")
 		assert.True(t, !on && ok, value)
 	}
-	for _, text := range []string{"", "pf=\n", "pf=Y\n", "pf=2\n", "pf=\"YES \"\n", "pf=YES\r\n", "pf=$x\n"} {
+	for _, text := range []string{"", "pf=\n", "pf=Y\n", "pf=2\n", "pf=\"YES \"\n", "pf=YES\r\n", "pf=$x\n", "pf=ye\u017f\n"} {
 		on, ok := parseRC(t, text).Enabled("pf")
 		assert.False(t, on || ok, text)
 	}
