@@ -61,20 +61,18 @@ func (r *RC) Uncomment(key string) bool {
 	if _, ok := s.vars[key]; ok {
 		return false
 	}
-	text, value := r.text, ""
-	for _, at := range slices.Backward(s.comments) {
-		line := r.text[at:lineEnd(r.text, at)]
-		if body, ok := strings.CutPrefix(line, mark); ok {
+	var b strings.Builder
+	done, value := 0, ""
+	for _, at := range s.comments {
+		if body, ok := strings.CutPrefix(r.text[at:lineEnd(r.text, at)], mark); ok {
 			if v, ok := assigned(key, body); ok {
-				if text == r.text {
-					value = v
-				}
-				text = text[:at] + text[at+len(mark):]
+				b.WriteString(r.text[done:at])
+				done, value = at+len(mark), v
 			}
 		}
 	}
-	if text != r.text {
-		return r.edit(text, key, &value)
+	if done > 0 {
+		return r.edit(b.String()+r.text[done:], key, &value)
 	}
 	if at, body, ok := r.commentedOut(key); ok {
 		value, _ := assigned(key, r.text[body:lineEnd(r.text, body)])

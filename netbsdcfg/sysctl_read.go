@@ -79,23 +79,25 @@ func (e *sysctlEntry) linux(line string) {
 // a # begins a comment and a backslash at the end joins lines, unless a
 // backslash stands before them. The backslashes themselves stay.
 func (e *sysctlEntry) netbsd(lines []string) {
-	var text string
+	var joined strings.Builder
 	for e.end = e.first; ; {
 		line := strings.TrimSuffix(lines[e.end], "\n")
 		e.end++
 		if at := commentAt(line); at >= 0 {
-			text, e.comment = text+line[:at], line[at:]
+			joined.WriteString(line[:at])
+			e.comment = line[at:]
 			break
 		}
 		if !continues(line) {
-			text += line
+			joined.WriteString(line)
 			break
 		}
-		text += line[:len(line)-1]
+		joined.WriteString(line[:len(line)-1])
 		if e.end == len(lines) {
 			break
 		}
 	}
+	text := joined.String()
 	key, rest, ok := strings.Cut(text, "=")
 	value := strings.TrimLeft(rest, blanks)
 	e.key, e.value = key, value
