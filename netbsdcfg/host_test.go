@@ -317,7 +317,8 @@ func TestMyGateSet(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, g.Set(netip.MustParseAddr("192.0.2.1")))
 	assert.Empty(t, g.Changes())
-	for _, a := range []netip.Addr{{}, netip.IPv4Unspecified(), netip.MustParseAddr("::ffff:192.0.2.1"), netip.MustParseAddr("ff02::1")} {
+	for _, a := range []netip.Addr{{}, netip.IPv4Unspecified(), netip.MustParseAddr("::ffff:192.0.2.1"), netip.MustParseAddr("ff02::1"),
+		netip.MustParseAddr("fe80::1").WithZone("wm0\nreboot"), netip.MustParseAddr("fe80::1").WithZone("$(reboot)")} {
 		var refused *ValueError
 		assert.ErrorAs(t, g.Set(a), &refused)
 	}
@@ -332,4 +333,6 @@ func TestMyGateSet(t *testing.T) {
 	assert.Empty(t, g.Changes())
 	require.NoError(t, g.Set(netip.MustParseAddr("192.0.2.2")))
 	assert.Equal(t, "192.0.2.2\n", string(g.Bytes()))
+	require.NoError(t, g.Set(netip.MustParseAddr("fe80::1%wm0")))
+	assert.Equal(t, "fe80::1%wm0\n", string(g.Bytes()))
 }

@@ -86,7 +86,8 @@ func (g *MyGate) find() (gateway string, line int) {
 // would reach route(8). The error is a *ValueError for what is no address of a
 // gateway.
 func (g *MyGate) Set(gateway netip.Addr) error {
-	if !gateway.IsValid() || gateway.Is4In6() || gateway.IsUnspecified() || gateway.IsMulticast() {
+	zone := gateway.Zone() // any text, as far as netip cares
+	if !gateway.IsValid() || gateway.Is4In6() || gateway.IsUnspecified() || gateway.IsMulticast() || zone != "" && !ifaceName(zone) {
 		return refusal("gateway", gateway.String(), "is not the address of a gateway")
 	}
 	if g.Gateway() != gateway.String() {
