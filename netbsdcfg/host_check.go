@@ -29,7 +29,7 @@ func (h *Host) Check() Problems {
 		c.lines = newLineIndex(h.RC.text)
 		c.found = append(c.found, h.RC.Check()...)
 	} else {
-		c.add(h.Path("rc.conf"), 0, Error, "there is none: the machine boots to single user")
+		c.add(h.Path("rc.conf"), 0, Error, "there is none, and the machine boots to single user: write one with rc_configured=YES")
 	}
 	for _, iface := range h.ifaces() {
 		c.found = append(c.found, h.Ifconfig[iface].Check()...)
@@ -46,7 +46,7 @@ func (h *Host) Check() Problems {
 		}
 	}
 	for _, path := range h.odd {
-		c.add(path, 0, Warning, "names no interface, but rc.d/network may take it for one")
+		c.add(path, 0, Warning, "names no interface, but rc.d/network may take it for one: move it out of /etc")
 	}
 	c.interfaces()
 	c.gateways()
@@ -294,9 +294,9 @@ func (c *hostCheck) module(l link) {
 		return // rc.d/network creates what net_interfaces names without looking
 	}
 	if on, ok := c.enabled("modules"); ok && !on {
-		c.add(l.file, l.line, Warning, "modules=NO in rc.conf: without wg(4) in the kernel, %s is not configured", l.name)
+		c.add(l.file, l.line, Warning, "modules=NO in rc.conf, so that %s is not configured unless the kernel has wg(4): set modules to YES", l.name)
 	} else if c.Modules == nil || !slices.ContainsFunc(slices.Collect(c.Modules.All()), func(m Module) bool { return m.Name == "if_wg" }) {
-		c.add(l.file, l.line, Warning, "if_wg is not in modules.conf: without wg(4) in the kernel, %s is not configured", l.name)
+		c.add(l.file, l.line, Warning, "if_wg is not in modules.conf, so that %s is not configured unless the kernel has wg(4): add it", l.name)
 	}
 }
 

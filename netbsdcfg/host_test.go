@@ -105,18 +105,18 @@ func TestHostCheckOfWhatSpansFiles(t *testing.T) {
 		{"mygate does not count if there is a defaultroute", provider + "-- mygate --\n198.51.100.1\n", ""},
 		{"mygate may count if a conditional sets defaultroute", with(without(homeHost, "!route add default 172.16.1.1"), "#defaultroute=192.168.14.254", "[ -f /x ] && defaultroute=192.168.14.254") + "-- mygate --\n198.51.100.1\n", ""},
 		{"two default routes, of mygate and of a file", without(homeHost, "#defaultroute=192.168.14.254") + "-- mygate --\n# home\n192.168.14.254\n",
-			"mygate:1: error: the comment reaches route(8) where rc.d/network reads the file with cat|" +
+			"mygate:1: error: a comment, which reaches route(8) where rc.d/network reads the file with cat: remove it|" +
 				"mygate:2: error: ifconfig.wg0:6 sets a default route already: this one fails"},
 		{"two default routes, of rc.conf and of a file", with(homeHost, "#defaultroute", "defaultroute"),
 			"rc.conf:2: error: ifconfig.wg0:6 sets a default route already: this one fails"},
 		{"a default route that is deleted first", with(homeHost, "up\n", "up\n!route delete default\n") + "-- mygate --\n192.168.14.254\n",
 			"rc.conf:2: error: defaultroute is commented out, so the default route is 192.168.14.254 of mygate"},
 		{"wg0 is configured only with if_wg", without(homeHost, "if_wg"),
-			"ifconfig.wg0: warning: if_wg is not in modules.conf: without wg(4) in the kernel, wg0 is not configured"},
+			"ifconfig.wg0: warning: if_wg is not in modules.conf, so that wg0 is not configured unless the kernel has wg(4): add it"},
 		{"if_wg is lost in a last line without newline", with(homeHost, "-- modules.conf --\nif_wg\n", "-- nothing --\n"),
-			"ifconfig.wg0: warning: if_wg is not in modules.conf: without wg(4) in the kernel, wg0 is not configured"},
+			"ifconfig.wg0: warning: if_wg is not in modules.conf, so that wg0 is not configured unless the kernel has wg(4): add it"},
 		{"modules are switched off", with(homeHost, "pf=NO", "modules=NO"),
-			"ifconfig.wg0: warning: modules=NO in rc.conf: without wg(4) in the kernel, wg0 is not configured"},
+			"ifconfig.wg0: warning: modules=NO in rc.conf, so that wg0 is not configured unless the kernel has wg(4): set modules to YES"},
 		{"without auto_ifconfig nothing is looked for", with(without(homeHost, "if_wg"), "pf=NO", "auto_ifconfig=NO net_interfaces=\"vioif0 wg0\""), ""},
 		{"a gateway in no connected prefix", with(provider, "defaultroute=192.168.14.254", "defaultroute=10.17.3.1"),
 			"rc.conf:2: error: gateway: \"10.17.3.1\": lies in no connected prefix (192.168.14.0/24, 172.16.1.0/24)"},
@@ -142,10 +142,10 @@ func TestHostCheckOfWhatSpansFiles(t *testing.T) {
 		{"an IPv6 endpoint needs its own exclusion", with(with(without(homeHost, "!route add -inet6 default 2001:db8:189c:700:b4d2::1"), "pf=NO", "defaultroute6=2001:db8:189c:700:b4d2::1"), "203.0.113.63:51820", "2001:db8:f::1:51820"),
 			"rc.conf:3: error: all traffic goes into the tunnel, that to its endpoint 2001:db8:f::1 too: it needs a host route through a gateway outside"},
 		{"an endpoint that is a name", with(without(homeHost, "!route add -host 203.0.113.63 192.168.14.254"), "203.0.113.63:51820", "router.example.net:51820"), ""},
-		{"a copy that looks like an interface's", homeHost + "-- ifconfig.wg0.bak --\nup\n", "ifconfig.wg0.bak: warning: names no interface, but rc.d/network may take it for one"},
-		{"no rc.conf", "-- ifconfig.wg0 --\n", "ifconfig.wg0: warning: if_wg is not in modules.conf: without wg(4) in the kernel, wg0 is not configured|" +
-			"rc.conf: error: there is none: the machine boots to single user"},
-		{"a problem of modules.conf", "-- rc.conf --\nrc_configured=YES\n-- modules.conf --\nfoo it's\n", `modules.conf:1: error: the shell refuses "it's": foo is not loaded`},
+		{"a copy that looks like an interface's", homeHost + "-- ifconfig.wg0.bak --\nup\n", "ifconfig.wg0.bak: warning: names no interface, but rc.d/network may take it for one: move it out of /etc"},
+		{"no rc.conf", "-- ifconfig.wg0 --\n", "ifconfig.wg0: warning: if_wg is not in modules.conf, so that wg0 is not configured unless the kernel has wg(4): add it|" +
+			"rc.conf: error: there is none, and the machine boots to single user: write one with rc_configured=YES"},
+		{"a problem of modules.conf", "-- rc.conf --\nrc_configured=YES\n-- modules.conf --\nfoo it's\n", `modules.conf:1: error: the shell refuses "it's", and foo is not loaded: mend the quotes, or leave them out`},
 		{"a Linux name in sysctl.conf", with(homeHost, "net.inet.ip.forwarding", "net.ipv4.ip_forward"),
 			"sysctl.conf:1: error: net.ipv4.ip_forward is a name of Linux, not of NetBSD: net.inet.ip.forwarding is meant"},
 	}
@@ -280,13 +280,13 @@ func TestHostSavesNothingIfOneFileIsStale(t *testing.T) {
 func TestMyGate(t *testing.T) {
 	tests := []struct{ name, in, gateway, want string }{
 		{"a gateway", "192.0.2.1\n", "192.0.2.1", ""},
-		{"a name", "gate # home\n", "gate", "1: error: the comment reaches route(8) where rc.d/network reads the file with cat"},
-		{"comments and blank lines", "# x\n\n 192.0.2.1 \n", "192.0.2.1", "1: error: the comment reaches route(8) where rc.d/network reads the file with cat"},
+		{"a name", "gate # home\n", "gate", "1: error: a comment, which reaches route(8) where rc.d/network reads the file with cat: remove it"},
+		{"comments and blank lines", "# x\n\n 192.0.2.1 \n", "192.0.2.1", "1: error: a comment, which reaches route(8) where rc.d/network reads the file with cat: remove it"},
 		{"nothing", "", "", ""},
-		{"a last line without newline", "192.0.2.1", "192.0.2.1", "1: error: the last line has no newline: the kat of rc.subr(8) does not read it"},
-		{"two words", "192.0.2.1 -mtu 1400\n", "192.0.2.1", "1: error: more than one word: all of them are arguments of route add default"},
-		{"two lines", "192.0.2.1\n192.0.2.2\n", "192.0.2.1", "2: error: more than one word: all of them are arguments of route add default"},
-		{"CR LF", "192.0.2.1\r\n", "192.0.2.1", "1: error: the line ends in CR LF: the CR becomes part of the address"},
+		{"a last line without newline", "192.0.2.1", "192.0.2.1", "1: error: the last line has no newline, and the kat of rc.subr(8) does not read it: add one"},
+		{"two words", "192.0.2.1 -mtu 1400\n", "192.0.2.1", "1: error: more than one word, and all of them are arguments of route add default: leave the gateway alone in the file"},
+		{"two lines", "192.0.2.1\n192.0.2.2\n", "192.0.2.1", "2: error: more than one word, and all of them are arguments of route add default: leave the gateway alone in the file"},
+		{"CR LF", "192.0.2.1\r\n", "192.0.2.1", "1: error: the line ends in CR LF, and the CR becomes part of the address: remove it"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

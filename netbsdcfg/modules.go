@@ -164,25 +164,25 @@ func (m *Modules) Check() Problems {
 		done = e.end
 		switch first := seen[e.Name]; {
 		case e.lost:
-			add(e.Line, Error, "the last line has no newline: rc.d/modules does not read it, and %s is not loaded", e.Name)
+			add(e.Line, Error, "the last line has no newline or ends in a backslash, so that rc.d/modules does not read it: end it with a newline, or %s is not loaded", e.Name)
 			continue
 		case first > 0:
-			add(e.Line, Warning, "%s was loaded in line %d already", e.Name, first)
+			add(e.Line, Warning, "%s was loaded in line %d already: remove one", e.Name, first)
 		default:
 			seen[e.Name] = e.Line
 		}
 		if e.end > e.Line {
-			add(e.Line, Warning, "a backslash joins this line with the next one")
+			add(e.Line, Warning, "a backslash joins this line with the next one: remove it if they are two")
 		}
 		switch {
 		case strings.HasSuffix(e.Name+e.raw, "\r"):
-			add(e.Line, Error, "the line ends in CR LF: the CR becomes part of the last word")
+			add(e.Line, Error, "the line ends in CR LF, and the CR becomes part of the last word: remove it")
 		case !plainWord(e.Name):
-			add(e.Line, Error, "%q is no name of a module", e.Name)
+			add(e.Line, Error, "%q is no name of a module: write the name alone, and what else there is behind a blank", e.Name)
 		case e.refused:
-			add(e.Line, Error, "the shell refuses %q: %s is not loaded", e.raw, e.Name)
+			add(e.Line, Error, "the shell refuses %q, and %s is not loaded: mend the quotes, or leave them out", e.raw, e.Name)
 		case e.shell:
-			add(e.Line, Error, "%q is not plain words: rc.d/modules has the shell run it", e.raw)
+			add(e.Line, Error, "%q is not plain words, and rc.d/modules has the shell run it: write words that need no quotes", e.raw)
 		}
 	}
 	swallowed(done, len(m.lines))

@@ -98,16 +98,16 @@ func TestModulesRemove(t *testing.T) {
 func TestModulesCheck(t *testing.T) {
 	tests := []struct{ name, in, want string }{
 		{"nothing to say", "# c\nif_wg\nfoo -f # c\n", ""},
-		{"a last line without newline is lost", "foo\nif_wg", "2: error: the last line has no newline: rc.d/modules does not read it, and if_wg is not loaded"},
-		{"twice", "foo\nfoo -f\n", "2: warning: foo was loaded in line 1 already"},
-		{"a backslash joins lines", "foo \\\n-f\n", "1: warning: a backslash joins this line with the next one"},
+		{"a last line without newline is lost", "foo\nif_wg", "2: error: the last line has no newline or ends in a backslash, so that rc.d/modules does not read it: end it with a newline, or if_wg is not loaded"},
+		{"twice", "foo\nfoo -f\n", "2: warning: foo was loaded in line 1 already: remove one"},
+		{"a backslash joins lines", "foo \\\n-f\n", "1: warning: a backslash joins this line with the next one: remove it if they are two"},
 		{"a comment that ends in a backslash swallows a line", "# c \\\nfoo\n\\\n\nbar\n# d\\\n# e\\\nif_wg", "2: error: this line is part of the comment above, which ends in a backslash, and is not read: remove the backslash|" +
 			"8: error: this line is part of the comment above, which ends in a backslash, and is not read: remove the backslash"},
-		{"CR LF in the name", "if_wg\r\n", `1: error: the line ends in CR LF: the CR becomes part of the last word`},
-		{"CR LF in an argument", "if_wg -f\r\n", `1: error: the line ends in CR LF: the CR becomes part of the last word`},
-		{"a name that is none", "if_wg#tunnel\n", `1: error: "if_wg#tunnel" is no name of a module`},
-		{"a command", "foo $(reboot)\n", `1: error: "$(reboot)" is not plain words: rc.d/modules has the shell run it`},
-		{"a quote that does not end", "foo it's\n", `1: error: the shell refuses "it's": foo is not loaded`},
+		{"CR LF in the name", "if_wg\r\n", `1: error: the line ends in CR LF, and the CR becomes part of the last word: remove it`},
+		{"CR LF in an argument", "if_wg -f\r\n", `1: error: the line ends in CR LF, and the CR becomes part of the last word: remove it`},
+		{"a name that is none", "if_wg#tunnel\n", `1: error: "if_wg#tunnel" is no name of a module: write the name alone, and what else there is behind a blank`},
+		{"a command", "foo $(reboot)\n", `1: error: "$(reboot)" is not plain words, and rc.d/modules has the shell run it: write words that need no quotes`},
+		{"a quote that does not end", "foo it's\n", `1: error: the shell refuses "it's", and foo is not loaded: mend the quotes, or leave them out`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -118,16 +118,16 @@ func (g *MyGate) Check() Problems {
 		line++
 		before, _, comment := strings.Cut(text, "#")
 		if comment {
-			add(line, "the comment reaches route(8) where rc.d/network reads the file with cat")
+			add(line, "a comment, which reaches route(8) where rc.d/network reads the file with cat: remove it")
 		}
 		if words += len(strings.Fields(before)); words > 1 && len(strings.Fields(before)) > 0 {
-			add(line, "more than one word: all of them are arguments of route add default")
+			add(line, "more than one word, and all of them are arguments of route add default: leave the gateway alone in the file")
 		}
 		if strings.Contains(text, "\r") {
-			add(line, "the line ends in CR LF: the CR becomes part of the address")
+			add(line, "the line ends in CR LF, and the CR becomes part of the address: remove it")
 		}
 		if !strings.HasSuffix(text, "\n") {
-			add(line, "the last line has no newline: the kat of rc.subr(8) does not read it")
+			add(line, "the last line has no newline, and the kat of rc.subr(8) does not read it: add one")
 		}
 	}
 	return found

@@ -45,10 +45,10 @@ func (c *rcCheck) add(at int, severity Severity, format string, args ...any) {
 
 func (c *rcCheck) bytes() {
 	if strings.HasPrefix(c.text, "\ufeff") {
-		c.add(0, Error, "a byte order mark: the shell takes it for part of the first word")
+		c.add(0, Error, "a byte order mark, which the shell takes for part of the first word: remove it")
 	}
 	if i := strings.Index(c.text, "\r\n"); i >= 0 {
-		c.add(i, Error, "%d lines end in CR LF: the shell makes the CR part of the value", strings.Count(c.text, "\r\n"))
+		c.add(i, Error, "%d lines end in CR LF, and the shell makes the CR part of the value: remove the CRs", strings.Count(c.text, "\r\n"))
 	}
 }
 
@@ -64,9 +64,9 @@ func (c *rcCheck) statements() {
 		case o.error:
 			severity = Error
 		case o.any:
-			message += "; it may set any variable"
+			message += "; it may set any variable, and those assigned above are unknown"
 		case len(o.names) > 0:
-			message += "; it may set " + strings.Join(o.names, ", ")
+			message += "; it may set " + strings.Join(o.names, ", ") + ", unknown unless assigned below"
 		}
 		c.add(o.at, severity, "%s", message)
 	}
@@ -80,18 +80,18 @@ func (c *rcCheck) assignments() {
 	for i, a := range c.assigns {
 		if j := last[a.key]; j != i {
 			line, _ := c.lines.place(c.assigns[j].start)
-			c.add(a.start, Warning, "%s is assigned again in line %d, and the last one counts", a.key, line)
+			c.add(a.start, Warning, "%s is assigned again in line %d, which counts: remove one", a.key, line)
 			continue
 		}
 		if _, ok := yesno(a.value); !ok && slices.Contains(switches, a.key) {
-			c.add(a.start, Error, "%s=%q is neither YES nor NO: rc(8) warns and takes it for NO", a.key, a.value)
+			c.add(a.start, Error, "%s=%q is neither YES nor NO, and rc(8) takes it for NO with a warning: write one of them", a.key, a.value)
 		}
 		if iface, ok := interfaceOf(a.key, "ifconfig_"); ok {
 			c.ifconfig(a, iface)
 		}
 		if iface, ok := interfaceOf(a.key, "ifaliases_"); ok {
 			if words := strings.Fields(a.value); len(words)%2 != 0 {
-				c.add(a.start, Error, "%q has no netmask behind it: %s gets no such alias", words[len(words)-1], iface)
+				c.add(a.start, Error, "%q has no netmask behind it, and %s gets no such alias: add one", words[len(words)-1], iface)
 			}
 		}
 	}
@@ -101,14 +101,14 @@ func (c *rcCheck) assignments() {
 func (c *rcCheck) ifconfig(a assignment, iface string) {
 	if !strings.Contains(a.value, "\n") {
 		if quotedSemicolon(a.value) {
-			c.add(a.start, Error, "the ; in quotes ends a line all the same: use /etc/ifconfig.%s", iface)
+			c.add(a.start, Error, "the ; in quotes ends a line all the same: write the line to /etc/ifconfig.%s", iface)
 		}
 		return
 	}
 	for line := range strings.Lines(a.value) {
 		line = strings.TrimLeft(line, " \t")
 		if strings.Contains(line, ";") && line[0] != '!' && line[0] != '#' {
-			c.add(a.start, Error, "a value of several lines is not cut at its ;, and what follows one is run as a command")
+			c.add(a.start, Error, "a value of several lines is not cut at its ;, and what follows one is run as a command: put it on a line of its own")
 			return
 		}
 	}
@@ -119,10 +119,10 @@ func (c *rcCheck) configured() {
 	i, ok := c.vars["rc_configured"]
 	switch {
 	case !ok && !slices.ContainsFunc(c.others, other.configures):
-		c.add(-1, Warning, "rc_configured is not set: an /etc/rc.conf without it boots to single user")
+		c.add(-1, Warning, "rc_configured is not set, and an /etc/rc.conf without it boots to single user: set it to YES")
 	case ok && i != unknown:
 		if on, _ := yesno(c.assigns[i].value); !on {
-			c.add(c.assigns[i].start, Error, "rc_configured is not YES: the machine boots to single user")
+			c.add(c.assigns[i].start, Error, "rc_configured is not YES, and the machine boots to single user: set it to YES")
 		}
 	}
 }
@@ -139,7 +139,7 @@ func (c *rcCheck) filters() {
 		}
 	}
 	if len(on) > 1 {
-		c.add(at, Warning, "%s are on together: each packet passes all of them", strings.Join(on, " and "))
+		c.add(at, Warning, "%s are on together, and each packet passes all of them: leave one on", strings.Join(on, " and "))
 	}
 }
 

@@ -103,9 +103,9 @@ pf=YES
 	fmt.Print(rc.Check())
 	// Output:
 	// false
-	// rc.conf:2:1: warning: pf is assigned again in line 6, and the last one counts
-	// rc.conf:4:1: warning: not a plain assignment: kept as it is, not evaluated; it may set any variable
-	// rc.conf:5:1: error: no assignment: the shell runs a command of this name
+	// rc.conf:2:1: warning: pf is assigned again in line 6, which counts: remove one
+	// rc.conf:4:1: warning: not a plain assignment: kept as it is, not evaluated; it may set any variable, and those assigned above are unknown
+	// rc.conf:5:1: error: no assignment, for the shell runs a command of this name: write name=value, without blanks around the = and with a name of letters, digits and _
 }
 
 // No line is lost, as "echo if_wg > /etc/modules.conf" would do, and none is
@@ -121,7 +121,7 @@ func ExampleModules_Add() {
 	}
 	os.Stdout.Write(modules.Bytes())
 	// Output:
-	// /etc/modules.conf:2: error: the last line has no newline: rc.d/modules does not read it, and puffs is not loaded
+	// /etc/modules.conf:2: error: the last line has no newline or ends in a backslash, so that rc.d/modules does not read it: end it with a newline, or puffs is not loaded
 	// # loaded at boot
 	// puffs
 	// if_wg

@@ -160,15 +160,15 @@ func (r *scriptReader) statement(stmt *syntax.Stmt) {
 	case name == "export" && len(call.Assigns) == 0 && r.export(stmt, call):
 	case len(call.Assigns) == 0 && ends(call):
 		r.end = int(stmt.Pos().Offset())
-		r.others = append(r.others, other{at: r.end, text: r.slice(stmt), message: "the reading of the file ends here"})
+		r.others = append(r.others, other{at: r.end, text: r.slice(stmt), message: "the reading of the file ends here: remove this if more is to come"})
 	case r.funcs[name]:
 		r.opaque(stmt, "a command: kept as it is, not executed")
 	case strings.Contains(name, "=") || len(call.Args) > 1 && strings.HasPrefix(call.Args[1].Lit(), "="):
 		r.others = append(r.others, other{at: int(stmt.Pos().Offset()), text: r.slice(stmt), error: true,
-			message: "no assignment: the shell runs a command of this name"})
+			message: "no assignment, for the shell runs a command of this name: write name=value, without blanks around the = and with a name of letters, digits and _"})
 	case len(call.Assigns) > 0 && name != "" && !slices.Contains(specials, name):
 		r.others = append(r.others, other{at: int(stmt.Pos().Offset()), text: r.slice(stmt),
-			message: "assigned for this one command only, the variable does not get the value"})
+			message: "assigned for this one command only, and lost behind it: put a value with blanks in quotes"})
 	default:
 		r.opaque(stmt, "a command: kept as it is, not executed")
 	}
@@ -245,7 +245,7 @@ func (r *scriptReader) assign(stmt *syntax.Stmt, a assignment, node syntax.Node)
 	if r.locked[a.key] {
 		r.lost = true
 		r.others = append(r.others, other{at: a.start, text: r.text[a.start:a.end], error: true,
-			message: "the variable is readonly: the shell stops here"})
+			message: "the variable is readonly, and the shell stops here: remove one of the two"})
 	}
 	value, plain := unquote(r.text[a.valueAt:a.end])
 	if !plain {
@@ -295,7 +295,7 @@ func (r *scriptReader) add(o other) {
 // dead records a statement behind the end of the reading.
 func (r *scriptReader) dead(stmt *syntax.Stmt) {
 	r.others = append(r.others, other{at: int(stmt.Pos().Offset()), text: r.slice(stmt), error: true,
-		message: "never read: the file ends at the exit or return above"})
+		message: "never read, for the file ends at the exit or return above: move it up, or remove that"})
 }
 
 func (r *scriptReader) slice(stmt *syntax.Stmt) string {

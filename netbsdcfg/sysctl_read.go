@@ -228,17 +228,17 @@ func (s *Sysctl) Check() Problems {
 			add(e, Error, "%s %s", e.name, reason)
 		}
 		if j := last[e.name]; j != i {
-			add(e, Warning, "%s is set again in line %d, and the last one counts", e.name, entries[j].first+1)
+			add(e, Warning, "%s is set again in line %d, which counts: remove one", e.name, entries[j].first+1)
 		}
 		switch {
 		case s.os == Linux && strings.ContainsAny(e.value, "#"):
 			add(e, Error, "a comment must be a line of its own: this one becomes part of the value %q", e.value)
 		case s.os == NetBSD && strings.ContainsAny(e.key, blanks):
-			add(e, Error, "%q has a blank before the =, and sysctl(8) takes it for part of the name", e.key)
+			add(e, Error, "%q has a blank before the =, and sysctl(8) takes it for part of the name: remove it", e.key)
 		case s.os == NetBSD && strings.HasSuffix(e.value, "\r"):
-			add(e, Error, "the line ends in CR LF: the CR becomes part of the value")
+			add(e, Error, "the line ends in CR LF, and the CR becomes part of the value: remove it")
 		case s.os == NetBSD && strings.TrimRight(e.value, blanks) != e.value:
-			add(e, Warning, "the blanks at the end of %q become part of the value", e.value)
+			add(e, Warning, "the blanks at the end of %q become part of the value: remove them", e.value)
 		}
 	}
 	return found
@@ -250,10 +250,10 @@ func (s *Sysctl) checkNoValue(e sysctlEntry, add func(sysctlEntry, Severity, str
 	case s.os == NetBSD && (strings.HasPrefix(e.key, "..") || strings.HasPrefix(e.key, "//")):
 		// creates, destroys or describes a variable: not modelled
 	case s.os == NetBSD && strings.Trim(e.key, blanks) == "":
-		add(e, Warning, "blanks alone: sysctl(8) takes them for a name and complains")
+		add(e, Warning, "blanks alone, which sysctl(8) takes for a name, with a complaint: remove them")
 	case s.os == Linux && strings.HasPrefix(e.key, "-") && e.before == "":
 		// keeps a name out of the patterns above, sysctl.d(5)
 	default:
-		add(e, Error, "%q sets nothing: it has no name or no value", e.key)
+		add(e, Error, "%q sets nothing, for it has no name or no value: write name=value, or make it a comment", e.key)
 	}
 }

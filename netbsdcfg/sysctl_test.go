@@ -148,14 +148,14 @@ func TestSysctlCheck(t *testing.T) {
 		{"IPv6 in a file of NetBSD", NetBSD, "net/ipv6/conf/all/forwarding=1\n", "1: error: net.ipv6.conf.all.forwarding is a name of Linux, not of NetBSD: net.inet6.ip6.forwarding is meant"},
 		{"IPv6 in a file of Linux", Linux, "net.inet6.ip6.forwarding=1\n", "1: error: net.inet6.ip6.forwarding is a name of NetBSD, not of Linux: net.ipv6.conf.all.forwarding is meant"},
 		{"one without a counterpart", Linux, "kern.mbuf.nmbclusters=1\n", "1: error: kern.mbuf.nmbclusters is a name of NetBSD, not of Linux"},
-		{"twice", NetBSD, "a.b=1\na/b=2\n", "1: warning: a.b is set again in line 2, and the last one counts"},
-		{"a blank before the =", NetBSD, "a.b =1\n", `1: error: "a.b " has a blank before the =, and sysctl(8) takes it for part of the name`},
-		{"a string in CR LF", NetBSD, "a.b=x\r\nc.d=1\r\n", "1: error: the line ends in CR LF: the CR becomes part of the value"},
-		{"blanks behind a string", NetBSD, "a.b=x # c\n", `1: warning: the blanks at the end of "x " become part of the value`},
-		{"blanks alone", NetBSD, "  # c\n", "1: warning: blanks alone: sysctl(8) takes them for a name and complains"},
-		{"a name alone", NetBSD, "a.b\n", `1: error: "a.b" sets nothing: it has no name or no value`},
+		{"twice", NetBSD, "a.b=1\na/b=2\n", "1: warning: a.b is set again in line 2, which counts: remove one"},
+		{"a blank before the =", NetBSD, "a.b =1\n", `1: error: "a.b " has a blank before the =, and sysctl(8) takes it for part of the name: remove it`},
+		{"a string in CR LF", NetBSD, "a.b=x\r\nc.d=1\r\n", "1: error: the line ends in CR LF, and the CR becomes part of the value: remove it"},
+		{"blanks behind a string", NetBSD, "a.b=x # c\n", `1: warning: the blanks at the end of "x " become part of the value: remove them`},
+		{"blanks alone", NetBSD, "  # c\n", "1: warning: blanks alone, which sysctl(8) takes for a name, with a complaint: remove them"},
+		{"a name alone", NetBSD, "a.b\n", `1: error: "a.b" sets nothing, for it has no name or no value: write name=value, or make it a comment`},
 		{"a comment behind a value", Linux, "a.b=1 # c\n", `1: error: a comment must be a line of its own: this one becomes part of the value "1 # c"`},
-		{"no value", Linux, "a.b=\n-c.d=\n", `1: error: "a.b" sets nothing: it has no name or no value|2: error: "-c.d" sets nothing: it has no name or no value`},
+		{"no value", Linux, "a.b=\n-c.d=\n", `1: error: "a.b" sets nothing, for it has no name or no value: write name=value, or make it a comment|2: error: "-c.d" sets nothing, for it has no name or no value: write name=value, or make it a comment`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.os.String()+" "+tt.name, func(t *testing.T) {
