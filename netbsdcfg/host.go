@@ -13,7 +13,8 @@ import (
 	"github.com/rehost/rehost/internal/textfile"
 )
 
-// A Host is what configures the network of a machine: the files below its /etc.
+// A Host is what configures the network of a machine: the files below its /etc,
+// but for /etc/rc.conf.d/network, which rc.d/network reads after rc.conf.
 // A file that the machine does not have is nil, or not in the map; to start one,
 // put it there:
 //

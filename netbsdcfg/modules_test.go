@@ -63,6 +63,7 @@ func TestModulesAdd(t *testing.T) {
 		{"a backslash at the end does not join it", "foo \\\n", nil, "foo \\\n\nif_wg\n"},
 		{"arguments", "", []string{"-f", "x=1"}, "if_wg -f x=1\n"},
 		{"there with other arguments, none asked for", "if_wg -f\n", nil, "if_wg -f\n"},
+		{"there, but the shell refuses the line", "if_wg it's\n", nil, "if_wg it's\nif_wg\n"},
 		{"CR LF is not taken for it", "if_wg\r\n", nil, "if_wg\r\nif_wg\n"},
 	}
 	for _, tt := range tests {

@@ -147,6 +147,33 @@ func ExampleSysctl_Check() {
 	// net.ipv4.ip_forward=1
 }
 
+// The same the other way round: the guest's file got a line of the router's.
+func ExampleSysctl_Set() {
+	sysctl, err := netbsdcfg.ParseSysctl("/etc/sysctl.conf", netbsdcfg.NetBSD, []byte(`ddb.onpanic?=0	# reboot
+kern.maxfiles=10000	# for dovecot
+net.ipv4.ip_forward=1
+`))
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Print(sysctl.Check())
+	sysctl.Unset("net.ipv4.ip_forward")
+	fmt.Println(sysctl.Set("net.ipv4.ip_forward", "0"))
+	if err := sysctl.Set("kern.maxfiles", "20000"); err != nil {
+		log.Fatal(err)
+	}
+	if err := sysctl.Set("net.inet.ip.forwarding", "0"); err != nil {
+		log.Fatal(err)
+	}
+	os.Stdout.Write(sysctl.Bytes())
+	// Output:
+	// /etc/sysctl.conf:3: error: net.ipv4.ip_forward is a name of Linux, not of NetBSD: net.inet.ip.forwarding is meant
+	// sysctl variable: "net.ipv4.ip_forward": is a name of Linux, not of NetBSD: net.inet.ip.forwarding is meant
+	// ddb.onpanic?=0	# reboot
+	// kern.maxfiles=20000	# for dovecot
+	// net.inet.ip.forwarding=0
+}
+
 // The default route was commented out for the move. The file that then counts
 // is found, and emptied.
 func ExampleHost_Check() {

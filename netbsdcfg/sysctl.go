@@ -128,7 +128,7 @@ func (s *Sysctl) All() iter.Seq2[string, string] {
 // adds a line at the end. The error is a *ValueError for a name that the system
 // does not have (net.ipv4.ip_forward in a file of NetBSD), and for a value that
 // is not one line, is empty, begins or ends with a blank, or holds a # or a
-// backslash, which would be a comment or join lines.
+// backslash, which may be a comment or join lines.
 func (s *Sysctl) Set(name, value string) error {
 	if !sysctlName(name) {
 		return refusal("sysctl variable", name, "is not a name with dots between its parts")
