@@ -119,31 +119,22 @@ func (f *Ifconfig) AddAddr(p netip.Prefix) error {
 
 // RemoveAddr removes the line that gives the interface the address, and reports
 // whether there was one. A line that does more, such as to set the MTU as well,
-// is left alone, with a *ValueError that names it. The first IPv4 address is
-// followed by the next one.
+// is left alone, with a *ValueError that names it. Without the first IPv4
+// address, the next one is the first, whether its line says alias or not.
 func (f *Ifconfig) RemoveAddr(p netip.Prefix) (bool, error) {
 	iface := f.iface()
-	found := false
-	for _, e := range slices.Backward(f.read(iface)) {
-		for _, cmd := range e.cmds {
-			a, ok := parseAddr(cmd.Argv, iface)
-			if !ok || a.prefix != p || a.remove {
-				continue
-			}
-			if len(e.cmds) > 1 || a.more {
-				return false, refusal("address", p.String(), fmt.Sprintf("line %d does more than give this address", cmd.Line))
-			}
-			found = true
-		}
-	}
-	if !found {
-		return false, nil
-	}
-	f.removeLines(func(c Command) bool {
+	gives := func(c Command) bool {
 		a, ok := parseAddr(c.Argv, iface)
 		return ok && a.prefix == p && !a.remove
-	})
-	return true, nil
+	}
+	for _, e := range f.completed().read(iface) {
+		for _, cmd := range e.cmds {
+			if a, _ := parseAddr(cmd.Argv, iface); gives(cmd) && (len(e.cmds) > 1 || a.more) {
+				return false, refusal("address", p.String(), fmt.Sprintf("line %d does more than give this address", cmd.Line))
+			}
+		}
+	}
+	return f.removeLines(gives), nil
 }
 
 // AddLine adds a line for ifconfig(8): the words are its arguments after the
@@ -194,7 +185,8 @@ func (f *Ifconfig) AddCommand(argv ...string) error {
 }
 
 // RemoveCommand removes every line that runs exactly this command and nothing
-// else, however it is quoted, and reports whether there was one. $int in the
+// else, however it is quoted, and reports whether there was one. A line for
+// ifconfig is the command "ifconfig", the interface and the words. $int in the
 // file is the interface that the file's name tells.
 func (f *Ifconfig) RemoveCommand(argv ...string) bool {
 	return f.removeLines(func(c Command) bool { return c.Argv != nil && slices.Equal(c.Argv, argv) })

@@ -278,6 +278,26 @@ up
 	assert.Empty(t, f.Changes())
 }
 
+func TestRemoveOfWhatALostLastLineRepeats(t *testing.T) {
+	f := parse(t, "!hello\nup\n!hello")
+	assert.True(t, f.RemoveCommand("hello"))
+	assert.Equal(t, "up\n", string(f.Bytes()), "completed, the last line would run")
+	f = parse(t, "inet 10.0.0.1/8\nup\n inet 10.0.0.1/8 \\")
+	found, err := f.RemoveAddr(prefix("10.0.0.1/8"))
+	require.NoError(t, err)
+	assert.True(t, found)
+	assert.Equal(t, "up\n", string(f.Bytes()))
+	f = parse(t, "inet 10.0.0.1/8\ninet 10.0.0.1/8 mtu 1400")
+	_, err = f.RemoveAddr(prefix("10.0.0.1/8"))
+	refused(t, err, "address", "line 2 does more")
+	assert.Empty(t, f.Changes())
+	f = parse(t, "up\nmtu 1400")
+	assert.False(t, f.RemoveCommand("hello"))
+	assert.Equal(t, "up\nmtu 1400", string(f.Bytes()), "what removes nothing changes nothing")
+	assert.True(t, f.RemoveCommand("ifconfig", "wg0", "up"))
+	assert.Equal(t, "mtu 1400\n", string(f.Bytes()))
+}
+
 func TestANameThatTellsNoInterface(t *testing.T) {
 	f, err := netbsdcfg.ParseIfconfig("some text", []byte("inet 10.0.0.1/24\n!hello $int\n"))
 	require.NoError(t, err)

@@ -15,7 +15,7 @@ func (f *Ifconfig) edit(there func(*Ifconfig) bool, change func(*Ifconfig) error
 	if there(f) {
 		return nil
 	}
-	g := &Ifconfig{file: f.file, lines: completed(f.lines)}
+	g := f.completed()
 	if slices.Equal(g.lines, f.lines) || !there(g) {
 		if err := change(g); err != nil {
 			return err
@@ -25,19 +25,18 @@ func (f *Ifconfig) edit(there func(*Ifconfig) bool, change func(*Ifconfig) error
 	return nil
 }
 
-// completed returns a copy of lines to which others can be added: a newline ends
-// the last one, and an empty line follows where a backslash would join it with
-// the next.
-func completed(lines []string) []string {
-	g := &Ifconfig{lines: slices.Clone(lines)}
-	n := len(lines)
-	if n > 0 && !strings.HasSuffix(lines[n-1], "\n") {
+// completed returns a copy to which lines can be added: a newline ends the last
+// one, and an empty line follows where a backslash would join it with the next.
+func (f *Ifconfig) completed() *Ifconfig {
+	g := &Ifconfig{file: f.file, lines: slices.Clone(f.lines)}
+	n := len(g.lines)
+	if n > 0 && !strings.HasSuffix(g.lines[n-1], "\n") {
 		g.lines[n-1] += "\n"
 	}
 	if entries := g.entries(); n > 0 && entries[len(entries)-1].lost {
 		g.lines = append(g.lines, "\n")
 	}
-	return g.lines
+	return g
 }
 
 // add adds a line that runs the command want, unless the file runs it.
@@ -66,21 +65,22 @@ func (f *Ifconfig) insert(text string, want []string, rank int) error {
 	return nil
 }
 
-// removeLines removes the entries whose only command matches.
+// removeLines removes the entries whose only command matches. A lost last line
+// counts: with its newline it would run.
 func (f *Ifconfig) removeLines(match func(Command) bool) bool {
+	g := f.completed()
 	var kept []string
-	found := false
-	for _, e := range f.read(f.iface()) {
-		if len(e.cmds) == 1 && match(e.cmds[0]) {
-			found = true
-			continue
+	for _, e := range g.read(f.iface()) {
+		if len(e.cmds) != 1 || !match(e.cmds[0]) {
+			kept = append(kept, g.lines[e.first:e.end]...)
 		}
-		kept = append(kept, f.lines[e.first:e.end]...)
 	}
-	if found {
-		f.lines = completed(kept)
+	if len(kept) == len(g.lines) {
+		return false
 	}
-	return found
+	g.lines = kept
+	f.lines = g.completed().lines
+	return true
 }
 
 // The order in which the lines of a file work. Other lines have rank 0 and stay
