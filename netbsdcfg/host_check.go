@@ -22,7 +22,8 @@ import (
 //
 // What an interface gets from DHCP, from a Shell command, from ifaliases_IF or
 // from a host name is not known, and neither is what rc.conf does beyond plain
-// assignments: nothing is said about gateways then.
+// assignments. Then a gateway may be in a prefix that is not known either, and at
+// most a Warning says that it is not in those of its own file.
 func (h *Host) Check() Problems {
 	c := hostCheck{Host: h}
 	if h.RC != nil {
@@ -32,7 +33,7 @@ func (h *Host) Check() Problems {
 		c.add(h.Path("rc.conf"), 0, Error, "there is none, and the machine boots to single user: write one with rc_configured=YES")
 	}
 	for _, iface := range h.ifaces() {
-		c.found = append(c.found, h.Ifconfig[iface].Check()...)
+		c.found = append(c.found, h.Ifconfig[iface].check(false)...)
 	}
 	if h.Modules != nil {
 		c.found = append(c.found, h.Modules.Check()...)
@@ -78,21 +79,13 @@ type link struct {
 // A hostRoute is a route and where it is set.
 type hostRoute struct {
 	route
-	file string
-	line int
+	file  string
+	line  int
+	addrs []netip.Prefix // of the interface that sets it, if one does
 }
 
 func (c *hostCheck) add(file string, line int, severity Severity, format string, args ...any) {
 	c.found = append(c.found, Problem{File: file, Line: line, Severity: severity, Message: fmt.Sprintf(format, args...)})
-}
-
-// addRoute reports an Error about a route, unless the check of its own file has
-// found one in that line.
-func (c *hostCheck) addRoute(r hostRoute, format string, args ...any) {
-	known := func(p Problem) bool { return p.File == r.file && p.Line == r.line && p.Severity == Error }
-	if !slices.ContainsFunc(c.found, known) {
-		c.add(r.file, r.line, Error, format, args...)
-	}
 }
 
 // interfaces reads what configures each interface, the variable before the
@@ -116,7 +109,7 @@ func (c *hostCheck) interfaces() {
 			fallthrough
 		case value != "":
 			asFile := ifconfigVariable(name, value)
-			for _, p := range asFile.Check() {
+			for _, p := range asFile.check(false) {
 				c.add(c.RC.file.Name(), line, p.Severity, "%s", p.Message)
 			}
 			c.configure(name, asFile, c.RC.file.Name(), line)
@@ -178,7 +171,7 @@ func (c *hostCheck) configure(name string, f *Ifconfig, file string, line int) {
 		program := path.Base(cmd.Argv[0])
 		c.blind = c.blind || program == "dhcpcd"
 		if r, ok := parseRoute(cmd.Argv); ok {
-			at := hostRoute{route: r, file: file, line: cmd.Line}
+			at := hostRoute{route: r, file: file, line: cmd.Line, addrs: l.addrs}
 			if line > 0 {
 				at.line = line
 			}
@@ -213,8 +206,12 @@ func (c *hostCheck) gateways() {
 	}
 	first := map[netip.Prefix]hostRoute{}
 	for _, r := range c.routes {
-		if err := unconnected(r.via, near); err != nil && !c.blind && r.via.IsValid() {
-			c.addRoute(r, "%v", err)
+		switch err := unconnected(r.via, near); {
+		case err == nil || !r.via.IsValid():
+		case !c.blind:
+			c.add(r.file, r.line, Error, "%v", err)
+		case r.dst.Bits() == 0 && unconnected(r.via, r.addrs) != nil:
+			c.add(r.file, r.line, Warning, "%v, unless in one that these files do not tell", err)
 		}
 		if r.dst.Bits() > 0 {
 			continue
@@ -320,9 +317,9 @@ func (c *hostCheck) endpoint(end netip.Addr, inside []netip.Prefix) {
 		return
 	}
 	if best.dst.Bits() == 0 {
-		c.addRoute(best, "all traffic goes into the tunnel, that to its endpoint %s too: it needs a host route through a gateway outside", end)
+		c.add(best.file, best.line, Error, "all traffic goes into the tunnel, that to its endpoint %s too: it needs a host route through a gateway outside", end)
 	} else {
-		c.addRoute(best, "the route to the endpoint %s leads into the tunnel itself", end)
+		c.add(best.file, best.line, Error, "the route to the endpoint %s leads into the tunnel itself", end)
 	}
 }
 

@@ -67,7 +67,7 @@ func spanning(h *Host) string {
 		add(h.RC.Check())
 	}
 	for _, f := range h.Ifconfig {
-		add(f.Check())
+		add(f.check(false))
 	}
 	var found []string
 	for _, p := range h.Check() {
@@ -131,6 +131,15 @@ func TestHostCheckOfWhatSpansFiles(t *testing.T) {
 		{"an ifconfig_wg0 variable that only the shell could tell may disable the file", with(homeHost, "pf=NO", "ifconfig_wg0=\"inet $ADDR\""),
 			"rc.conf:3: warning: ifconfig_wg0 may be set here, and rc.d/network does not read ifconfig.wg0 then: keep one of the two"},
 		{"an interface has its address from DHCP", with(with(provider, "192.168.14.254", "10.17.3.1"), "up\ninet 192.168.14.5/24", "dhcp"), ""},
+		{"the endpoint's host route is in another file", with(without(homeHost, "!route add -host 203.0.113.63 192.168.14.254"), "up\n", "up\n!route add -host 203.0.113.63 192.168.14.254\n"), ""},
+		{"a gateway in the prefix of another interface", with(without(homeHost, "!route add -host 203.0.113.63 192.168.14.254"), "route add default 172.16.1.1", "route add default 192.168.14.254"), ""},
+		{"no host route to the endpoint in any file", without(homeHost, "!route add -host 203.0.113.63 192.168.14.254"),
+			"ifconfig.wg0:5: error: all traffic goes into the tunnel, that to its endpoint 203.0.113.63 too: it needs a host route through a gateway outside"},
+		{"a file's gateway in no interface's prefix", with(homeHost, "default 172.16.1.1", "default 10.17.3.1"),
+			"ifconfig.wg0:6: error: gateway: \"10.17.3.1\": lies in no connected prefix (192.168.14.0/24, 172.16.1.0/24)"},
+		{"a file's gateway in no prefix, but another interface uses DHCP", with(with(homeHost, "default 172.16.1.1", "default 10.17.3.1"), "inet 192.168.14.5/24", "dhcp"),
+			"ifconfig.wg0:6: warning: gateway: \"10.17.3.1\": lies in no connected prefix (172.16.1.0/24), unless in one that these files do not tell"},
+		{"a host route through a gateway that DHCP connects", with(homeHost, "inet 192.168.14.5/24", "dhcp"), ""},
 		{"an address is made by the shell", with(with(provider, "192.168.14.254", "10.17.3.1"), "inet 192.168.14.5/24", "inet $ADDR"), ""},
 		{"dhcpcd runs for all", with(with(provider, "192.168.14.254", "10.17.3.1"), "pf=NO", "dhcpcd=YES"), ""},
 		{"defaultroute into the tunnel, no route to the endpoint", with(without(provider, "!route add -host 203.0.113.63 192.168.14.254"), "defaultroute=192.168.14.254", "defaultroute=172.16.1.1"),
@@ -163,6 +172,13 @@ func TestHostReportsARouteOnceThatItsFileReports(t *testing.T) {
 	assert.Equal(t, 5, problems[0].Line)
 	assert.Contains(t, problems[0].Message, "203.0.113.63")
 	assert.ErrorContains(t, problems.Err(), "ifconfig.wg0:5: error: ")
+}
+
+func TestHostReportsAHostRouteAfterTheDefaultRoute(t *testing.T) {
+	const hostRoute, defaultRoute = "!route add -host 203.0.113.63 192.168.14.254\n", "!route add default 172.16.1.1\n"
+	problems := openHost(t, strings.Replace(homeHost, hostRoute+defaultRoute, defaultRoute+hostRoute, 1)).Check()
+	require.Len(t, problems, 1)
+	assert.ErrorContains(t, problems.Err(), "ifconfig.wg0:5: error: the host route to the endpoint 203.0.113.63 comes after")
 }
 
 func TestHostChecksAVariableLikeAFile(t *testing.T) {

@@ -8,7 +8,7 @@ import (
 // A network is what a file's commands have set up so far.
 type network struct {
 	addrs     []netip.Prefix
-	hosts     []netip.Prefix // where routes that are not default routes lead
+	hosts     []route // those that are not default routes
 	peers     map[string]wgPeers
 	endpoints []located[endpoint]
 	defaults  []located[route]
@@ -31,7 +31,9 @@ func (c *checker) commands(entries []entry) {
 	}
 	for _, d := range n.defaults {
 		if err := unconnected(d.value.via, n.addrs); err != nil {
-			c.report(d.line, 0, Error, "%v", err)
+			if c.alone {
+				c.report(d.line, 0, Error, "%v", err)
+			}
 			continue
 		}
 		for _, end := range n.endpoints {
@@ -61,7 +63,7 @@ func (c *checker) command(n *network, line int, argv []string) {
 		if r.dst.Bits() == 0 {
 			n.defaults = append(n.defaults, located[route]{r, line, len(n.hosts)})
 		} else {
-			n.hosts = append(n.hosts, r.dst)
+			n.hosts = append(n.hosts, r)
 		}
 	}
 	if !isWGConfig(argv) {
@@ -89,8 +91,7 @@ func (c *checker) command(n *network, line int, argv []string) {
 // would enter it.
 func (c *checker) loop(n network, d located[route], end endpoint) {
 	via := d.value.via
-	into := slices.ContainsFunc(n.addrs, func(p netip.Prefix) bool { return p.Contains(via) })
-	if !into {
+	if !contains(n.addrs, via) {
 		return
 	}
 	if !end.addr.IsValid() {
@@ -100,11 +101,11 @@ func (c *checker) loop(n network, d located[route], end endpoint) {
 	if end.addr.Is4() != via.Is4() {
 		return
 	}
-	leads := func(p netip.Prefix) bool { return p.Contains(end.addr.WithZone("")) }
+	leads := func(r route) bool { return r.dst.Contains(end.addr.WithZone("")) && !contains(n.addrs, r.via) }
 	switch i := slices.IndexFunc(n.hosts, leads); {
-	case i < 0:
-		c.report(d.line, 0, Error, "the default route leads into the tunnel, and there is no host route to the endpoint %s: its packets would go into the tunnel", end.addr)
+	case i < 0 && c.alone:
+		c.report(d.line, 0, Error, "the default route leads into the tunnel, and there is no host route to the endpoint %s through a gateway outside", end.addr)
 	case i >= d.hosts:
-		c.report(d.line, 0, Error, "the host route to the endpoint %s comes after this default route", end.addr)
+		c.report(d.line, 0, Error, "the host route to the endpoint %s comes after this default route: move it before", end.addr)
 	}
 }

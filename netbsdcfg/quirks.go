@@ -27,8 +27,15 @@ import (
 //     refuses because of another peer of the file
 //   - a default route to a gateway in no prefix of the file, one into the tunnel
 //     without a host route to the endpoint before it, an endpoint in the tunnel
-func (f *Ifconfig) Check() Problems {
-	c := &checker{f: f, iface: f.iface()}
+//
+// A file alone does not know the prefixes and routes of other interfaces;
+// Host.Check does, and says nothing of a gateway or a host route that is there.
+func (f *Ifconfig) Check() Problems { return f.check(true) }
+
+// check leaves what depends on other interfaces to the caller, unless the file
+// is alone.
+func (f *Ifconfig) check(alone bool) Problems {
+	c := &checker{f: f, iface: f.iface(), alone: alone}
 	entries := f.read(c.iface)
 	for i, e := range entries {
 		c.joins(e)
@@ -54,6 +61,7 @@ func (f *Ifconfig) Check() Problems {
 type checker struct {
 	f        *Ifconfig
 	iface    string
+	alone    bool
 	problems Problems
 }
 

@@ -262,6 +262,8 @@ func TestCheckFindsMistakesOfTheTunnel(t *testing.T) {
 		{"a file that connects nothing cannot tell", "up\n!route add default 10.17.3.1\n!route add -inet6 default fe80::1%wg0\n", nil},
 		{"all traffic into the tunnel with no host route to the endpoint", "inet 172.16.1.4/24\n" + peer + "!route add default 172.16.1.1\n",
 			[]string{"3: error: the default route leads into the tunnel, and there is no host route to the endpoint 203.0.113.63"}},
+		{"the host route to the endpoint leads into the tunnel", "inet 172.16.1.4/24\n" + peer + "!route add -host 203.0.113.63 172.16.1.1\n!route add default 172.16.1.1\n",
+			[]string{"4: error: the default route leads into the tunnel, and there is no host route to the endpoint 203.0.113.63"}},
 		{"the host route comes after the default route", "inet 172.16.1.4/24\n" + peer + "!route add default 172.16.1.1\n" + route,
 			[]string{"3: error: the host route to the endpoint 203.0.113.63 comes after"}},
 		{"a network's route to the endpoint will do", "inet 172.16.1.4/24\n" + peer + "!route -q add -net 203.0.113.0 -netmask 255.255.255.0 192.168.14.254\n!route add default 172.16.1.1\n", nil},
