@@ -28,11 +28,7 @@ func quoteAll(words []string, text *string, field string) error {
 // each other get an empty pair of quotes between them, because the split of a
 // line for ifconfig makes one blank of several, quoted or not.
 func quote(word string, first bool) string {
-	plain := word != "" && !strings.ContainsFunc(word, func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' ||
-			strings.ContainsRune("_@%+:,./-", r) || r == '=' && !first)
-	})
-	if plain {
+	if word != "" && !strings.ContainsFunc(word, isSpecial) && !(first && strings.Contains(word, "=")) {
 		return word
 	}
 	word = strings.ReplaceAll(word, "'", `'\''`)
@@ -40,6 +36,13 @@ func quote(word string, first bool) string {
 		word = strings.ReplaceAll(word, "  ", " '' ")
 	}
 	return "'" + word + "'"
+}
+
+// isSpecial reports whether a character may mean something to the shell. An
+// equals sign does in the first word only, which it makes an assignment.
+func isSpecial(r rune) bool {
+	return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' ||
+		strings.ContainsRune("_@%+:,./-=", r))
 }
 
 // refusal is an error about a value that a caller gave.

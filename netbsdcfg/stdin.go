@@ -27,7 +27,7 @@ func (sh *shell) appetite(stmt *syntax.Stmt) appetite {
 	var takes appetite
 	switch cmd := stmt.Cmd.(type) {
 	case *syntax.CallExpr:
-		takes = sh.reads(cmd)
+		takes = reads(sh.words(cmd))
 	case *syntax.BinaryCmd:
 		takes = sh.appetite(cmd.X)
 		if cmd.Op == syntax.AndStmt || cmd.Op == syntax.OrStmt {
@@ -80,15 +80,19 @@ func redirectsInput(r *syntax.Redirect) bool {
 	return false
 }
 
-// reads knows the programs that read their standard input. Others may too.
-func (sh *shell) reads(call *syntax.CallExpr) appetite {
-	var argv []string
-	sure := true
+// words returns the words of a command, and whether all of them are known.
+func (sh *shell) words(call *syntax.CallExpr) (argv []string, sure bool) {
+	sure = true
 	for _, word := range call.Args {
 		text, ok := sh.word(word, true)
 		sure = sure && ok
 		argv = append(argv, text)
 	}
+	return argv, sure
+}
+
+// reads knows the programs that read their standard input. Others may too.
+func reads(argv []string, sure bool) appetite {
 	if len(argv) == 0 {
 		return takesNothing
 	}
