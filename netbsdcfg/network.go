@@ -9,7 +9,7 @@ import (
 type network struct {
 	addrs     []netip.Prefix
 	hosts     []route // those that are not default routes
-	peers     map[string]wgPeers
+	peers     map[string]*wgPeers
 	endpoints []located[endpoint]
 	defaults  []located[route]
 }
@@ -23,7 +23,7 @@ type located[T any] struct {
 
 // commands checks what the known commands come to, taken together.
 func (c *checker) commands(entries []entry) {
-	n := network{peers: map[string]wgPeers{}}
+	n := network{peers: map[string]*wgPeers{}}
 	for _, e := range entries {
 		for _, argv := range e.argvs {
 			c.command(&n, e.first, argv)
@@ -76,7 +76,7 @@ func (c *checker) command(n *network, line int, argv []string) {
 	}
 	peers := n.peers[argv[1]]
 	if peers == nil {
-		peers = wgPeers{}
+		peers = newWGPeers()
 		n.peers[argv[1]] = peers
 	}
 	if err := peers.apply(cmd); err != nil {

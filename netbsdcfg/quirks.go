@@ -240,7 +240,10 @@ func (c *checker) hungry(e entry, rest []entry) {
 	}
 	eaten := 0
 	for _, r := range rest {
-		if r.taken && !skipped(r.text) {
+		if !r.taken {
+			break
+		}
+		if !skipped(r.text) {
 			eaten++
 		}
 	}

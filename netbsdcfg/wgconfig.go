@@ -260,32 +260,48 @@ func parseAllowedIPs(text string) ([]netip.Prefix, error) {
 
 // wgPeers are the peers of one interface, as the kernel keeps them. It refuses
 // a name, a key or a prefix that is there (EEXIST).
-type wgPeers map[string]wgCommand
+type wgPeers struct {
+	byName map[string]wgCommand
+	owners map[string]string // the names of those that have a key or a prefix
+}
+
+func newWGPeers() *wgPeers {
+	return &wgPeers{byName: map[string]wgCommand{}, owners: map[string]string{}}
+}
 
 // apply does what a command does to the peers.
-func (peers wgPeers) apply(cmd wgCommand) error {
+func (peers *wgPeers) apply(cmd wgCommand) error {
 	if cmd.target != "peer" {
 		return nil
 	}
-	if cmd.verb == "delete" {
-		delete(peers, cmd.peer)
-	}
-	if cmd.verb != "add" {
-		return nil
-	}
-	if _, ok := peers[cmd.peer]; ok {
-		return refusal("peer", cmd.peer, "is there already, and the kernel refuses to add it again")
-	}
-	for name, peer := range peers {
-		if peer.key == cmd.key {
-			return refusal("peer", cmd.peer, "has the public key of peer "+name+", and the kernel refuses it")
+	old, known := peers.byName[cmd.peer]
+	switch {
+	case cmd.verb == "delete":
+		for _, thing := range old.unique() {
+			delete(peers.owners, thing)
 		}
-		for _, p := range cmd.allowedIPs {
-			if slices.Contains(peer.allowedIPs, p) {
-				return refusal("peer", cmd.peer, "claims "+p.String()+", which peer "+name+" has, and the kernel refuses it")
+		delete(peers.byName, cmd.peer)
+	case cmd.verb == "add" && known:
+		return refusal("peer", cmd.peer, "is there already, and the kernel refuses to add it again; delete it first")
+	case cmd.verb == "add":
+		for _, thing := range cmd.unique() {
+			if owner, ok := peers.owners[thing]; ok {
+				return refusal("peer", cmd.peer, "claims "+thing+", which peer "+owner+" has, and the kernel refuses it")
 			}
 		}
+		for _, thing := range cmd.unique() {
+			peers.owners[thing] = cmd.peer
+		}
+		peers.byName[cmd.peer] = cmd
 	}
-	peers[cmd.peer] = cmd
 	return nil
+}
+
+// unique returns what no other peer of the interface may have.
+func (c wgCommand) unique() []string {
+	things := []string{"the key " + c.key}
+	for _, p := range c.allowedIPs {
+		things = append(things, p.String())
+	}
+	return things
 }

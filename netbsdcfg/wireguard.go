@@ -158,7 +158,7 @@ func (w WireGuard) wgconfig() ([][]string, error) {
 // them with $int for the interface.
 func (w WireGuard) addCommands(f *Ifconfig, cmds [][]string) error {
 	iface := f.iface()
-	peers, names := wgPeers{}, wgPeers{}
+	peers, deleted := newWGPeers(), map[string]bool{}
 	for _, args := range cmds {
 		cmd, err := parseWGConfig(append([]string{iface}, args...))
 		if err != nil {
@@ -167,10 +167,10 @@ func (w WireGuard) addCommands(f *Ifconfig, cmds [][]string) error {
 		if cmd.verb == "delete" {
 			// It makes room for the same peer of the last run, not for a
 			// second one of this name.
-			if _, ok := names[cmd.peer]; ok {
+			if deleted[cmd.peer] {
 				return refusal("peer", cmd.peer, "is there twice")
 			}
-			names[cmd.peer] = cmd
+			deleted[cmd.peer] = true
 		}
 		if err := peers.apply(cmd); err != nil {
 			return err

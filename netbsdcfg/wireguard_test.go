@@ -215,7 +215,7 @@ func TestWireGuardRefuses(t *testing.T) {
 			second.Name = "router"
 			w.Peers = append(w.Peers, second)
 		}},
-		{"two peers of one key", "peer", "public key of peer router", func(w *netbsdcfg.WireGuard) {
+		{"two peers of one key", "peer", "claims the key " + routerKey + ", which peer router has", func(w *netbsdcfg.WireGuard) {
 			w.Peers = append(w.Peers, netbsdcfg.WGPeer{Name: "other", PublicKey: routerKey})
 		}},
 		{"two peers with 0.0.0.0/0", "peer", "claims 0.0.0.0/0, which peer router has", func(w *netbsdcfg.WireGuard) {
@@ -278,6 +278,9 @@ func TestCheckFindsMistakesOfTheTunnel(t *testing.T) {
 			[]string{`1: error: listen-port: "0": a port is a number`}},
 		{"a second peer with 0.0.0.0/0", peer + strings.NewReplacer("router", "other", routerKey, otherKey).Replace(peer),
 			[]string{`2: error: peer: "other": claims 0.0.0.0/0, which peer router has`}},
+		{"a peer that claims what two others have", "!wgconfig wg0 add peer a " + routerKey + " --allowed-ips=10.0.0.0/8\n!wgconfig wg0 add peer b " + otherKey +
+			" --allowed-ips=::/0\n!wgconfig wg0 add peer c MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE= --allowed-ips=::/0,10.0.0.0/8\n",
+			[]string{`3: error: peer: "c": claims ::/0, which peer b has`}},
 		{"the same peer on another interface, or deleted first", peer + strings.Replace(peer, "wg0", "wg1", 1) + "!wgconfig wg0 delete peer router\n" + peer, nil},
 		{"an address without netmask", "inet 172.16.1.4\n",
 			[]string{"1: warning: 172.16.1.4 has no netmask, and its class makes it 172.16.1.4/16"}},
