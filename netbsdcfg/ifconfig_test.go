@@ -120,9 +120,9 @@ func TestEdits(t *testing.T) {
 			strings.Replace(wg, "14.254\n", "14.254\n!route add -host 192.0.2.7 192.168.14.254\n", 1),
 		},
 		{
-			"a network's route goes above the default route and its comment", "inet 10.0.0.1/8\nup\n# all\n!route add default 10.0.0.2\n",
+			"a network's route goes after up, and above the default route and its comment", "inet 10.0.0.1/8\nup\n# all\n!route add default 10.0.0.2\n",
 			func(f *netbsdcfg.Ifconfig) error { return f.AddRoute(prefix("192.0.2.0/24"), addr("10.0.0.3")) },
-			"inet 10.0.0.1/8\n!route add -net 192.0.2.0/24 10.0.0.3\nup\n# all\n!route add default 10.0.0.2\n",
+			"inet 10.0.0.1/8\nup\n!route add -net 192.0.2.0/24 10.0.0.3\n# all\n!route add default 10.0.0.2\n",
 		},
 		{
 			"routes of IPv6", "inet6 2001:db8::4/80 alias\n",
@@ -231,6 +231,7 @@ func TestRefusedEdits(t *testing.T) {
 		{"a reserved word", "command", "word of the shell", add("while", "true")},
 		{"a command that reads its input", "command", "the rest of the file", add("wg-keygen", "--pub")},
 		{"no destination", "route", "no destination", f.AddRoute(netip.Prefix{}, addr("10.0.0.1"))},
+		{"a link-local gateway without its interface", "gateway", "fe80::1%vioif0", via("::/0", "fe80::1")},
 		{"no gateway", "gateway", "not the address of a gateway", f.AddRoute(prefix("10.0.0.0/8"), netip.Addr{})},
 		{"a network with host bits", "route", "the network is 10.0.0.0/8", via("10.1.2.3/8", "172.16.1.1")},
 		{"a gateway of the other family", "gateway", "not of the family", via("2001:db8::/32", "172.16.1.1")},

@@ -132,6 +132,9 @@ func place(entries []entry, iface string, wanted int) int {
 		highest := 0
 		for _, cmd := range e.cmds {
 			highest = max(highest, rank(cmd.Argv, iface))
+			if wanted > rankLink && len(cmd.Argv) > 0 && path.Base(cmd.Argv[0]) == "ifconfig" {
+				highest = max(highest, rankLink) // a route follows "up"
+			}
 		}
 		switch {
 		case highest > wanted || e.input != takesNothing:

@@ -43,7 +43,7 @@ func parseRoute(argv []string) (route, bool) {
 	}
 	words = words[1:]
 	var ends []string // destination and gateway
-	six, net, length := false, false, -1
+	six, net, host, length := false, false, false, -1
 	for i := 0; i < len(words); i++ {
 		next := ""
 		if i+1 < len(words) {
@@ -54,6 +54,8 @@ func parseRoute(argv []string) (route, bool) {
 			six = true
 		case word == "-net":
 			net = true
+		case word == "-host":
+			host = true
 		case word == "-netmask" || word == "-prefixlen":
 			n, ok := lengthOf(word, next)
 			if !ok {
@@ -85,13 +87,31 @@ func parseRoute(argv []string) (route, bool) {
 	if !isAddr(ends[0], &addr, &length) {
 		return route{}, false
 	}
-	if length < 0 && net {
-		length = defaultLength(addr)
-	} else if length < 0 {
-		length = addr.BitLen()
+	if length < 0 {
+		length = routeLength(addr, net, host)
 	}
 	dst := netip.PrefixFrom(addr.WithZone(""), length).Masked()
 	return route{dst, via}, dst.IsValid() && via.Is4() == addr.Is4()
+}
+
+// routeLength is what route(8) assumes without a length: an address is a host
+// unless its class has no host part in it, and a network is as long as its last
+// byte that is not 0.
+func routeLength(a netip.Addr, net, host bool) int {
+	switch {
+	case host:
+		return a.BitLen()
+	case a.IsUnspecified():
+		return 0
+	case !a.Is4() && net:
+		return 64
+	case !a.Is4() || !net && netip.PrefixFrom(a, defaultLength(a)).Masked().Addr() != a:
+		return a.BitLen()
+	}
+	length := 32
+	for b := a.As4(); b[length/8-1] == 0; length -= 8 {
+	}
+	return length
 }
 
 // validRoute refuses what route(8) would.
@@ -105,6 +125,8 @@ func validRoute(dst netip.Prefix, via netip.Addr) error {
 		return refusal("gateway", via.String(), "is not the address of a gateway")
 	case via.Is4() != dst.Addr().Is4():
 		return refusal("gateway", via.String(), "is not of the family of "+dst.String())
+	case via.Is6() && via.IsLinkLocalUnicast() && via.Zone() == "":
+		return refusal("gateway", via.String(), "is link-local, and needs its interface, as in fe80::1%vioif0")
 	}
 	return nil
 }

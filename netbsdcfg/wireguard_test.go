@@ -288,6 +288,11 @@ func TestCheckFindsMistakesOfTheTunnel(t *testing.T) {
 			[]string{"2: error: replaces the address 172.16.1.4/24"}},
 		{"a default route that leads elsewhere", "inet 172.16.1.4/24\ninet6 2001:db8::4/80 alias\n" + peer + "!route add -inet6 default fe80::1%vioif0\n", nil},
 		{"a classful network to the endpoint, and words that are passed over", "inet 172.16.1.4/24\n" + peer + "!route add -net 203.0.113.0 192.168.14.254 -ifp vioif0 -mtu 1400\n!route add default 172.16.1.1\n", nil},
+		{"the length of a route that says none", "inet 172.16.1.4/24\n" + peer + "!route add 203.0.113.0 192.168.14.254\n!route add -net 0.0.0.0 172.16.1.1\n", nil},
+		{"0.0.0.0 is everything", "inet 172.16.1.4/24\n!route add 0.0.0.0 10.17.3.1\n!route add -inet6 -net 2001:db8:: fe80::1%vioif0\n",
+			[]string{`2: error: gateway: "10.17.3.1": lies in no connected prefix`}},
+		{"a network is as long as its last byte that is not 0", "inet 172.16.1.4/24\n" + strings.Replace(peer, "203.0.113.63", "10.2.0.1", 1) + "!route add -net 10.1.0.0 192.168.14.254\n!route add default 172.16.1.1\n",
+			[]string{"4: error: the default route leads into the tunnel, and there is no host route to the endpoint 10.2.0.1"}},
 		{"routes that are not numeric are passed over", "inet 172.16.1.4/24\n!route add default gw\n!route delete default\n!route\n!route add x 10.0.0.1\n!route add -net 10.0.0.0 -netmask x 10.0.0.1\n!route add -inet6 2001:db8:: -prefixlen x ::1\n!route add 10.0.0.1\n", nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) { problems(t, parse(t, tt.text), tt.want...) })
