@@ -58,7 +58,7 @@ var quirks = []struct {
 		text: "# c\r\nup\r\n\r\n",
 		want: []string{`2 ["ifconfig" "wg0" "up\r"]`, `3 ["ifconfig" "wg0" "\r"]`},
 		problems: []string{
-			"2:3: error: a carriage return at the end becomes part of the last word (lines: 2)",
+			"2:3: error: a carriage return at the end becomes part of the last word: write lines that end in LF only (lines: 2)",
 		},
 	},
 	{
@@ -66,7 +66,7 @@ var quirks = []struct {
 		text: "inet 10.0.0.2/24 \\\r\nalias\n",
 		want: []string{`1 ["ifconfig" "wg0" "inet" "10.0.0.2/24" "\r"]`, `2 ["ifconfig" "wg0" "alias"]`},
 		problems: []string{
-			"1:19: error: a carriage return at the end becomes part of the last word (lines: 1)",
+			"1:19: error: a carriage return at the end becomes part of the last word: write lines that end in LF only (lines: 1)",
 		},
 	},
 	{
@@ -81,10 +81,16 @@ var quirks = []struct {
 		want: []string{`3 ["ifconfig" "wg0" "up"]`},
 	},
 	{
+		trap:     "a comment after a command that ends in a backslash swallows the next line",
+		text:     "inet 10.0.0.1/24 # \xe9 \\\nup\n!hello # c \\\nup\nmtu 1400 \\\n# c\nup 'a # b' \\\ndown\n!hello it's # \\\nup\n",
+		want:     []string{`1 ["ifconfig" "wg0" "inet" "10.0.0.1/24"]`, `3 ["hello"]`, `5 ["ifconfig" "wg0" "mtu" "1400"]`, `7 ["ifconfig" "wg0" "up" "a # b" "down"]`},
+		problems: []string{"2: error: is part of the comment above", "4: error: is part of the comment above", "9: error: sh refuses the line"},
+	},
+	{
 		trap:     "a continued line and an indented one are joined with no space between",
 		text:     "inet 10.0.0.2\\\n    netmask 0xffffff00\n",
 		want:     []string{`1 ["ifconfig" "wg0" "inet" "10.0.0.2netmask" "0xffffff00"]`},
-		problems: []string{"1:14: error: joins the next line with no space between: its indentation goes"},
+		problems: []string{"1:14: error: joins the next line with no space between: write a blank before the backslash"},
 	},
 	{
 		trap: "a blank before the backslash stays",
@@ -128,7 +134,7 @@ var quirks = []struct {
 		trap:     "runs of blanks collapse to one, quoted or not",
 		text:     "ssid 'my  net'   nwkey\t\"a\t b\"\n",
 		want:     []string{`1 ["ifconfig" "wg0" "ssid" "my net" "nwkey" "a b"]`},
-		problems: []string{`1: error: blanks collapse to one, also in quotes: ifconfig gets ["ssid" "my net" "nwkey" "a b"]`},
+		problems: []string{`1: error: blanks collapse to one, also in quotes, and ifconfig gets ["ssid" "my net" "nwkey" "a b"]`},
 	},
 	{
 		trap: "single blanks in quotes and runs outside stay what they were",
@@ -179,13 +185,13 @@ var quirks = []struct {
 		trap:     "a ! command that reads stdin eats the rest of the file",
 		text:     "!wg-keygen --pub\ninet 10.0.0.1/24\n\n!hello\n",
 		want:     []string{`1 ["wg-keygen" "--pub"]`},
-		problems: []string{"1: error: reads the rest of this file as its input (lines not run: 2)"},
+		problems: []string{"1: error: reads the rest of this file as its input, which is not run: give it another (lines: 2)"},
 	},
 	{
 		trap:     "a ! command that reads stdin inside a pipe or a subshell eats the rest",
 		text:     "!( wg-keygen --pub )\nup\n",
 		want:     []string{`1 sh "( wg-keygen --pub )"`},
-		problems: []string{"1: error: reads the rest of this file as its input (lines not run: 1)"},
+		problems: []string{"1: error: reads the rest of this file as its input, which is not run: give it another (lines: 1)"},
 	},
 	{
 		trap: "a ! command with its input from elsewhere eats nothing",
@@ -196,7 +202,7 @@ var quirks = []struct {
 		trap:     "read takes one line",
 		text:     "!read x\ninet 10.0.0.1/24\nup\n",
 		want:     []string{`1 sh "read x"`, `3 ["ifconfig" "wg0" "up"]`},
-		problems: []string{"1: error: reads the next line as its input, and it is not run"},
+		problems: []string{"1: error: reads the next line as its input, which is not run: give it another"},
 	},
 	{
 		trap:     "a reader at the end has nothing to read",

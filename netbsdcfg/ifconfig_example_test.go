@@ -38,11 +38,11 @@ up`))
 	// line 7: ["logger" "wg0" "is" "up"]
 	// line 8: sh "test -f /etc/wg/psk && wgconfig $int show all"
 	//
-	// /etc/ifconfig.wg0:2: error: is part of the comment above, which ends in a backslash
-	// /etc/ifconfig.wg0:3:18: error: joins the next line with no space between: its indentation goes
-	// /etc/ifconfig.wg0:5: error: blanks collapse to one, also in quotes: ifconfig gets ["descr" "my tunnel"]
-	// /etc/ifconfig.wg0:6: error: sh refuses the line and runs none of it: reached EOF without closing quote `'`
-	// /etc/ifconfig.wg0:9: error: the last line has no newline and is lost
+	// /etc/ifconfig.wg0:2: error: is part of the comment above, which ends in a backslash: remove that
+	// /etc/ifconfig.wg0:3:18: error: joins the next line with no space between: write a blank before the backslash
+	// /etc/ifconfig.wg0:5: error: blanks collapse to one, also in quotes, and ifconfig gets ["descr" "my tunnel"]: write '' between two blanks
+	// /etc/ifconfig.wg0:6: error: sh refuses the line and runs none of it: reached EOF without closing quote `'`: mend or quote that
+	// /etc/ifconfig.wg0:9: error: the last line has no newline and is lost: end it with one
 }
 
 // Each line is added where it works, and everything else stays as it was.

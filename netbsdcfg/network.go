@@ -43,7 +43,7 @@ func (c *checker) commands(entries []entry) {
 	for _, end := range n.endpoints {
 		inside := func(p netip.Prefix) bool { return p.Contains(end.value.addr) }
 		if i := slices.IndexFunc(n.addrs, inside); i >= 0 {
-			c.report(end.line, 0, Error, "the endpoint %s lies inside the tunnel (%s)", end.value.addr, n.addrs[i].Masked())
+			c.report(end.line, 0, Error, "the endpoint %s lies inside the tunnel (%s): give its address outside", end.value.addr, n.addrs[i].Masked())
 		}
 	}
 }
@@ -52,11 +52,11 @@ func (c *checker) commands(entries []entry) {
 func (c *checker) command(n *network, line int, argv []string) {
 	if a, ok := parseAddr(argv, c.iface); ok {
 		if a.defaultMask && !a.remove && a.prefix.Addr().Is4() {
-			c.report(line, 0, Warning, "%s has no netmask, and its class makes it %s", a.prefix.Addr(), a.prefix)
+			c.report(line, 0, Warning, "%s has no netmask, and its class makes it %s: write the length", a.prefix.Addr(), a.prefix)
 		}
 		var lost netip.Prefix
 		if n.addrs, lost = a.apply(n.addrs); lost.IsValid() {
-			c.report(line, 0, Error, "replaces the address %s: without the word alias ifconfig removes the first", lost)
+			c.report(line, 0, Error, "replaces the address %s: without the word alias ifconfig removes the first one", lost)
 		}
 	}
 	if r, ok := parseRoute(argv); ok {
@@ -95,7 +95,7 @@ func (c *checker) loop(n network, d located[route], end endpoint) {
 		return
 	}
 	if !end.addr.IsValid() {
-		c.report(d.line, 0, Warning, "the default route leads into the tunnel, and the endpoint %s is a name: its address needs a host route", end.name)
+		c.report(d.line, 0, Warning, "the default route leads into the tunnel, and the endpoint %s is a name: give a host route to its address", end.name)
 		return
 	}
 	if end.addr.Is4() != via.Is4() {

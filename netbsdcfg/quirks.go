@@ -13,7 +13,8 @@ import (
 //
 //   - a last line without a newline, or that ends in a backslash, is lost
 //   - a carriage return becomes part of the last word
-//   - a comment that ends in a backslash swallows the next line; elsewhere a
+//   - a comment that ends in a backslash swallows the next line, also one that
+//     follows a command; elsewhere a
 //     backslash joins lines with no space between, and also works with blanks
 //     after it
 //   - "dhcp" and "create" are passed to ifconfig if a comment follows
@@ -44,7 +45,7 @@ func (f *Ifconfig) check(alone bool) Problems {
 			c.lost(e)
 		case e.taken || skipped(e.text):
 		case e.err != nil:
-			c.report(e.first, 0, Error, "sh refuses the line and runs none of it: %v", e.err)
+			c.report(e.first, 0, Error, "sh refuses the line and runs none of it: %v: mend or quote that", e.err)
 		case e.text[0] == '!':
 			c.shellLine(e)
 		default:
@@ -74,10 +75,15 @@ func (c *checker) report(line, col int, severity Severity, format string, args .
 
 // joins looks at the lines of which an entry is made.
 func (c *checker) joins(e entry) {
+	comment := -1
+	if e.end > e.first+1 && strings.Contains(e.text, "#") {
+		comment = newShell(c.iface).comment(e.text)
+	}
+	length := 0 // of the text up to here
 	for i := e.first; i < e.end; i++ {
 		raw := strings.TrimSuffix(c.f.lines[i], "\n")
 		if at := strings.IndexByte(raw, 0); at >= 0 {
-			c.report(i, at+1, Error, "a NUL byte, which sh drops")
+			c.report(i, at+1, Error, "a NUL byte, which sh drops: remove it")
 		}
 		if i+1 == e.end {
 			return
@@ -86,16 +92,17 @@ func (c *checker) joins(e entry) {
 		next := c.f.lines[i+1]
 		follows := trimBlanks(strings.TrimSuffix(next, "\n"))
 		if trimBlanks(raw) != strings.TrimLeft(raw, " \t") {
-			c.report(i, strings.LastIndexByte(raw, '\\')+1, Warning, "the backslash continues the line, though blanks follow it")
+			c.report(i, strings.LastIndexByte(raw, '\\')+1, Warning, "the backslash continues the line, though blanks follow it: remove them, or the backslash")
 		}
+		length += len(head)
 		switch {
 		case follows == "" || head == "":
-		case strings.HasPrefix(e.text, "#"):
+		case comment >= 0 && comment < length:
 			if follows[0] != '#' {
-				c.report(i+1, 0, Error, "is part of the comment above, which ends in a backslash")
+				c.report(i+1, 0, Error, "is part of the comment above, which ends in a backslash: remove that")
 			}
 		case !isBlank(rune(head[len(head)-1])) && isBlank(rune(next[0])):
-			c.report(i, strings.LastIndexByte(raw, '\\')+1, Error, "joins the next line with no space between: its indentation goes")
+			c.report(i, strings.LastIndexByte(raw, '\\')+1, Error, "joins the next line with no space between: write a blank before the backslash")
 		}
 	}
 }
@@ -105,9 +112,9 @@ func (c *checker) lost(e entry) {
 	switch last := c.f.lines[e.end-1]; {
 	case skipped(e.text):
 	case strings.HasSuffix(last, "\n") || strings.HasSuffix(trimBlanks(last), `\`):
-		c.report(e.first, 0, Error, "the file ends in a backslash, and this line is lost")
+		c.report(e.first, 0, Error, "the file ends in a backslash, and this line is lost: remove the backslash")
 	default:
-		c.report(e.first, 0, Error, "the last line has no newline and is lost")
+		c.report(e.first, 0, Error, "the last line has no newline and is lost: end it with one")
 	}
 }
 
@@ -124,7 +131,7 @@ func (c *checker) returns(entries []entry) {
 	}
 	if count > 0 {
 		col := strings.LastIndexByte(c.f.lines[first], '\r') + 1
-		c.report(first, col, Error, "a carriage return at the end becomes part of the last word (lines: %d)", count)
+		c.report(first, col, Error, "a carriage return at the end becomes part of the last word: write lines that end in LF only (lines: %d)", count)
 	}
 }
 
@@ -168,7 +175,7 @@ func hasPattern(text string) bool {
 func (c *checker) ifconfigLine(e entry) {
 	if len(e.argvs) == 1 && len(e.argvs[0]) == 3 && e.text != "dhcp" {
 		if word := e.argvs[0][2]; word == "dhcp" || word == "create" {
-			c.report(e.first, 0, Error, "is not exactly %q, and is passed to ifconfig", word)
+			c.report(e.first, 0, Error, "is not exactly %q, and is passed to ifconfig: write nothing else on the line", word)
 		}
 	}
 	if !strings.ContainsAny(e.text, "'\"\\$`;&|<>()") {
@@ -183,11 +190,11 @@ func (c *checker) ifconfigLine(e entry) {
 	}
 	if argv, _ := sh.plain(whole.tree.Stmts[0], false); argv != nil && len(e.argvs) > 0 {
 		if run := e.argvs[len(e.argvs)-1]; !slices.Equal(argv[2:], run[2:]) {
-			c.report(e.first, 0, Error, "blanks collapse to one, also in quotes: ifconfig gets %q", run[2:])
+			c.report(e.first, 0, Error, "blanks collapse to one, also in quotes, and ifconfig gets %q: write '' between two blanks", run[2:])
 		}
 	}
 	if node, pos := acted(whole.tree); pos.IsValid() {
-		c.report(e.first, c.column(e, int(pos.Offset())-len(set)), Warning, "sh acts on %s before ifconfig sees the line", node)
+		c.report(e.first, c.column(e, int(pos.Offset())-len(set)), Warning, "sh acts on %s before ifconfig sees the line: quote it if that is not meant", node)
 	}
 }
 
@@ -249,12 +256,12 @@ func (c *checker) hungry(e entry, rest []entry) {
 	}
 	switch {
 	case e.input == takesSome:
-		c.report(e.first, 0, Warning, "may read its standard input, which is the rest of this file")
+		c.report(e.first, 0, Warning, "may read its standard input, which is the rest of this file: give it </dev/null")
 	case eaten == 0:
-		c.report(e.first, 0, Warning, "reads its standard input, which is the rest of this file, and there is none")
+		c.report(e.first, 0, Warning, "reads its standard input, which is the rest of this file, and there is none: give it another")
 	case e.input == takesLine:
-		c.report(e.first, 0, Error, "reads the next line as its input, and it is not run")
+		c.report(e.first, 0, Error, "reads the next line as its input, which is not run: give it another")
 	default:
-		c.report(e.first, 0, Error, "reads the rest of this file as its input (lines not run: %d)", eaten)
+		c.report(e.first, 0, Error, "reads the rest of this file as its input, which is not run: give it another (lines: %d)", eaten)
 	}
 }

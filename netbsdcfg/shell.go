@@ -116,6 +116,31 @@ func (sh *shell) split(text string) ([]string, bool) {
 	return words, len(words) > 0
 }
 
+// comment returns where a comment begins in the text of an entry, or -1. A
+// comment is the end of the text, which is one line for the shell.
+func (sh *shell) comment(text string) int {
+	if strings.HasPrefix(text, "#") {
+		return 0
+	}
+	prefix := "set -- "
+	if text[0] == '!' {
+		prefix, text = "", " "+text[1:]
+	}
+	parser := syntax.NewParser(syntax.Variant(syntax.LangPOSIX), syntax.KeepComments(true))
+	tree, err := parser.Parse(strings.NewReader(encode(prefix+text)), "")
+	if err != nil {
+		return -1
+	}
+	at := -1
+	syntax.Walk(tree, func(node syntax.Node) bool {
+		if comment, ok := node.(*syntax.Comment); ok {
+			at = len(plainText(encode(prefix + text)[:comment.Pos().Offset()])) - len(prefix)
+		}
+		return true
+	})
+	return at
+}
+
 // evaluated is the script's own text for a line, with globbing off.
 func (sh *shell) evaluated(text string) string {
 	quoted := strings.ReplaceAll("set -- "+text, "'", `'\''`)
