@@ -29,7 +29,9 @@ type Command struct {
 //   - The line "dhcp" runs "dhcpcd -n IFACE", unless rc.conf has dhcpcd=YES,
 //     with $dhcpcd_flags in between.
 //   - A line that begins with ! is sh text. A command that reads its standard
-//     input takes the lines that follow, and they are not run.
+//     input takes the lines that follow, and they are not run. That is known of
+//     common programs: cat, head, md5, sh, sort, ssh, tail, tee, tr, uniq, wc,
+//     wg-keygen --pub, xargs, and read of sh.
 //   - Any other line becomes the arguments of ifconfig, after the shell has
 //     split it, joined it with single blanks and read it again.
 //

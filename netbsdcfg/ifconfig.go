@@ -168,8 +168,8 @@ func (f *Ifconfig) AddLine(words ...string) error {
 // at the end of the file.
 //
 // A *ValueError is returned for what sh cannot run as a program or cannot hold
-// on a line, and for a program that would read the rest of the file as its
-// input.
+// on a line, and for a program that is known, see Commands, to read the rest of
+// the file as its input.
 func (f *Ifconfig) AddCommand(argv ...string) error {
 	if len(argv) == 0 || argv[0] == "" {
 		return refusal("command", strings.Join(argv, " "), "names no program")

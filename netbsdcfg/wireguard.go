@@ -35,8 +35,8 @@ type WireGuard struct {
 	EndpointVia netip.Addr
 
 	// Uplink are the prefixes connected to the other interfaces. EndpointVia
-	// must lie in one of them, and an endpoint in one of them needs no host
-	// route. Empty: they are not known, and nothing is checked.
+	// must lie in one of them or be link-local, and an endpoint in one of them
+	// needs no host route. Empty: they are not known, and nothing is checked.
 	Uplink []netip.Prefix
 
 	// DefaultRoute4 and DefaultRoute6 are the gateways inside the tunnel to
@@ -243,7 +243,7 @@ func (w WireGuard) validVia() error {
 			return refusal("endpoint via", w.EndpointVia.String(), "lies in the tunnel ("+p.Masked().String()+")")
 		}
 	}
-	if len(w.Uplink) > 0 {
+	if len(w.Uplink) > 0 && !w.EndpointVia.IsLinkLocalUnicast() {
 		return outside("endpoint via", w.EndpointVia, w.Uplink)
 	}
 	return nil

@@ -180,7 +180,7 @@ func TestWireGuardRoutesTheEndpointOfItsOwnFamily(t *testing.T) {
 	assert.NotContains(t, string(f.Bytes()), "-host")
 
 	w.DefaultRoute6, w.DefaultRoute4 = addr("2001:db8:189c:700:b4d2::1"), netip.Addr{}
-	w.EndpointVia, w.Uplink = addr("fe80::1%vioif0"), nil
+	w.EndpointVia = addr("fe80::1%vioif0") // which no prefix needs to hold
 	f, err = w.Ifconfig()
 	require.NoError(t, err)
 	assert.Contains(t, string(f.Bytes()), "!route add -inet6 -host 2001:db8:5::63 fe80::1%vioif0\n!route add -inet6 default ")
