@@ -202,6 +202,20 @@ func TestAppendFillsAGapAndKeepsUnknownKeys(t *testing.T) {
 	assert.Equal(t, "disk0_slot=9\ndisk0_type=\"nvme\"\ndisk0_name=\"a\"\n", string(f.Bytes()))
 }
 
+// vm-bhyve hands out PCI slots through disks and then NICs, so a disk more gives
+// the guest's NICs other slots, whatever the file says. What the guest knows them
+// by, the address, must stay.
+func TestAppendedDiskLeavesTheNICsWhoseSlotsItShifts(t *testing.T) {
+	f := parse(t, twoOfEach)
+	before, err := f.NICs()
+	require.NoError(t, err)
+	require.NoError(t, f.SetDisk(2, Disk{Type: "virtio-blk", Name: "disk2.img"}))
+	after, err := f.NICs()
+	require.NoError(t, err)
+	assert.NotEmpty(t, before)
+	assert.Equal(t, before, after)
+}
+
 func TestSetDeviceKeepsAnEmptyKey(t *testing.T) {
 	f := parse(t, "disk0_type=\"virtio-blk\"\ndisk0_name=\"a\"\ndisk0_opts=\"\" # none yet\n")
 	require.NoError(t, f.SetDisk(0, Disk{Type: "virtio-blk", Name: "b"}))
