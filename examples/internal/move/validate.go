@@ -1,10 +1,12 @@
 package move
 
 import (
+	"encoding/base64"
 	"fmt"
 	"net/netip"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/rehost/rehost/internal/textfile"
@@ -23,13 +25,11 @@ func (m *Move) validate() textfile.Problems {
 	v.name("guest.old.host", m.Guest.Old.Host, "-.")
 	v.path("guest.old.disk", m.Guest.Old.Disk)
 	v.addr("guest.old.address", m.Guest.Old.Address)
-	v.required("guest.upgrade.from", m.Guest.Upgrade.From)
-	v.required("guest.upgrade.to", m.Guest.Upgrade.To)
-	v.required("guest.upgrade.url", m.Guest.Upgrade.URL)
+	v.upgrade()
 	v.name("guest.home.iface", m.Guest.Home.Iface, "")
 	v.required("guest.vm.memory", m.Guest.VM.Memory)
 	v.required("guest.vm.switch", m.Guest.VM.Switch)
-	v.required("guest.vm.disk", m.Guest.VM.Disk)
+	v.name("guest.vm.disk", m.Guest.VM.Disk, "-._")
 	v.required("guest.vm.uuid", m.Guest.VM.UUID)
 	v.required("guest.vm.mac", m.Guest.VM.MAC)
 	v.name("hypervisor.name", m.Hypervisor.Name, "-")
@@ -37,11 +37,19 @@ func (m *Move) validate() textfile.Problems {
 	v.name("router.name", m.Router.Name, "-")
 	v.name("router.iface", m.Router.Iface, "")
 	v.addr("router.address", m.Router.Address)
-	if !m.Router.Solver.IsValid() {
-		v.add("router.solver", "is missing: the address and port of the HTTP-01 solver")
+	if p := m.Router.Prefix6; p.IsValid() && p.Addr().Is4() {
+		v.add("router.prefix6", "%s is no IPv6 prefix", p)
 	}
-	v.name("tunnel.iface", m.Tunnel.Iface, "")
-	v.required("tunnel.router.public_key", m.Tunnel.Router.PublicKey)
+	if s := m.Router.Solver; s.Port() == 0 || s.Addr().Zone() != "" {
+		v.add("router.solver", "is no address and port of the HTTP-01 solver, such as 127.0.0.1:8181")
+	}
+	if unit, ok := strings.CutPrefix(m.Tunnel.Iface, "wg"); !ok || strings.Trim(unit, "0123456789") != "" || unit == "" {
+		v.add("tunnel.iface", "%q is no wg(4) interface of NetBSD, such as wg0", m.Tunnel.Iface)
+	}
+	v.publicKey("tunnel.router.public_key", m.Tunnel.Router.PublicKey)
+	if m.Tunnel.Guest.PublicKey != "" { // it is made in phase 1
+		v.publicKey("tunnel.guest.public_key", m.Tunnel.Guest.PublicKey)
+	}
 	v.path("tunnel.guest.key_file", m.Tunnel.Guest.KeyFile)
 	if m.Tunnel.Port == 0 {
 		v.add("tunnel.port", "is missing: the UDP port on which the router listens")
@@ -117,6 +125,24 @@ func (v *validation) addr(key string, a netip.Addr) {
 	}
 }
 
+func (v *validation) publicKey(key, value string) {
+	// The decoder skips newlines; with them, 44 characters are not 32 bytes.
+	if raw, err := base64.StdEncoding.Strict().DecodeString(value); err != nil || len(raw) != 32 || len(value) != 44 {
+		v.add(key, "%q is no WireGuard key: 32 bytes in base64", value)
+	}
+}
+
+func (v *validation) upgrade() {
+	u := v.Guest.Upgrade
+	v.name("guest.upgrade.from", u.From, ".")
+	v.name("guest.upgrade.to", u.To, ".")
+	v.required("guest.upgrade.url", u.URL)
+	major, _, _ := strings.Cut(u.To, ".")
+	if n, err := strconv.Atoi(major); err != nil || n < 10 {
+		v.add("guest.upgrade.to", "%q has no wg(4): NetBSD 10 is the first release that has", u.To)
+	}
+}
+
 func (v *validation) hosts() {
 	hosts := map[string]string{}
 	for _, key := range []string{"guest", "hypervisor", "router"} {
@@ -183,9 +209,12 @@ func (v *validation) service(i int) {
 	if len(s.Protos) == 0 {
 		v.add(key("protos"), "is missing: tcp, udp or both")
 	}
-	for _, proto := range s.Protos {
+	for k, proto := range s.Protos {
 		if proto != "tcp" && proto != "udp" {
 			v.add(key("protos"), "%q is neither tcp nor udp", proto)
+		}
+		if slices.Contains(s.Protos[:k], proto) {
+			v.add(key("protos"), "%s stands there twice", proto)
 		}
 		for _, other := range v.Services[:i] {
 			if other.Port == s.Port && slices.Contains(other.Protos, proto) {
@@ -194,8 +223,18 @@ func (v *validation) service(i int) {
 		}
 	}
 	switch s.Via {
-	case Forward, TunnelOnly:
+	case Forward:
+		if s.Port == v.Tunnel.Port && slices.Contains(s.Protos, "udp") {
+			v.add(key("port"), "udp port %d is the tunnel's own: forwarded into the tunnel, it would cut it", s.Port)
+		}
+		if (s.Port == 80 || s.Port == 443) && slices.Contains(s.Protos, "tcp") && slices.ContainsFunc(v.Services, func(o Service) bool { return o.Via == Proxy }) {
+			v.add(key("port"), "tcp port %d is nginx's on the router, which answers for what is reached by proxy", s.Port)
+		}
+	case TunnelOnly:
 	case Proxy:
+		if !slices.Equal(s.Protos, []string{"tcp"}) {
+			v.add(key("protos"), "nginx passes on tcp only")
+		}
 		if len(s.Names) == 0 {
 			v.add(key("names"), "is missing: the names under which nginx answers for it")
 		}
