@@ -140,6 +140,9 @@ func homeNetwork(m *move.Move, ms *machines) ([]rendered, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := asksDHCP(m, ms); err != nil {
+		return nil, err
+	}
 	wg, _, err := tunnelFile(m, ms, netbsdcfg.WireGuard{
 		Address:       m.Tunnel.Guest.Addresses,
 		EndpointVia:   home.Gateway,
@@ -158,4 +161,32 @@ func homeNetwork(m *move.Move, ms *machines) ([]rendered, error) {
 		return f.Enable("pf", false)
 	})
 	return []rendered{lan, wg, rc}, err
+}
+
+// asksDHCP refuses a guest that would take its default route at home from DHCP:
+// everything would pass the tunnel by.
+func asksDHCP(m *move.Move, ms *machines) error {
+	const reason = "DHCP at home would set a default route past the tunnel: take it out, the address is static"
+	guest, iface := m.Guest.Name, m.Guest.Home.Iface
+	problem := netbsdcfg.Problem{File: path.Join(ms.from, guest, "etc/ifconfig."+iface), Severity: netbsdcfg.Error, Message: reason}
+	lan, err := netbsdcfg.ParseIfconfig(problem.File, ms.files[guest+"/etc/ifconfig."+iface])
+	if err != nil {
+		return err
+	}
+	for _, c := range lan.Commands(iface) {
+		if len(c.Argv) > 0 && path.Base(c.Argv[0]) == "dhcpcd" {
+			problem.Line = c.Line
+			return problem
+		}
+	}
+	problem.File = path.Join(ms.from, guest, "etc/rc.conf")
+	rc, err := netbsdcfg.ParseRC(problem.File, ms.files[guest+"/etc/rc.conf"])
+	if err != nil {
+		return err
+	}
+	if on, _ := rc.Enabled("dhcpcd"); on {
+		problem.Message = "dhcpcd=YES: " + reason
+		return problem
+	}
+	return nil
 }

@@ -26,22 +26,68 @@ type machines struct {
 }
 
 // readMachines reads a folder that has one folder per host, and in it the host's
-// files at their places.
+// files at their places. Those that no phase edits or checks are passed over: a
+// whole /etc holds secrets, and links to places outside.
 func readMachines(from string, in fs.FS, m *move.Move) (*machines, error) {
 	ms := &machines{from: from, files: map[string][]byte{}}
 	hosts := []string{m.Guest.Name, m.Hypervisor.Name, m.Router.Name}
 	err := fs.WalkDir(in, ".", func(name string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
+		if err != nil {
 			return err
 		}
-		host, _, _ := strings.Cut(name, "/")
+		if d.IsDir() {
+			if name != "." && name[0] == '.' {
+				return fs.SkipDir // such as .git
+			}
+			return nil
+		}
+		host, file, _ := strings.Cut(name, "/")
 		if !slices.Contains(hosts, host) {
 			return fmt.Errorf("%s: no machine called %q in the move, which knows %s", path.Join(from, name), host, strings.Join(hosts, ", "))
+		}
+		kind := kindOf(m, host, file)
+		if kind == unknown || kind == nginxFile && !d.Type().IsRegular() {
+			return nil // a link in sites-enabled leads to a file beside it
+		}
+		if info, err := fs.Stat(in, name); err != nil {
+			return err
+		} else if !info.Mode().IsRegular() {
+			return fmt.Errorf("%s: not a regular file", path.Join(from, name))
 		}
 		ms.files[name], err = fs.ReadFile(in, name)
 		return err
 	})
 	return ms, err
+}
+
+// A kind of file is what its reader makes of it.
+type kind int
+
+const (
+	unknown kind = iota
+	guestNetwork
+	pfConf
+	linuxSysctl
+	nginxFile
+	vmBhyve
+)
+
+func kindOf(m *move.Move, host, file string) kind {
+	dir, base := path.Split(file)
+	switch {
+	case host == m.Guest.Name && file == "etc/pf.conf":
+		return pfConf
+	case host == m.Guest.Name && dir == "etc/" && (strings.HasPrefix(base, "ifconfig.") ||
+		slices.Contains([]string{"rc.conf", "modules.conf", "sysctl.conf", "mygate", "mygate6"}, base)):
+		return guestNetwork
+	case host == m.Hypervisor.Name && "/"+file == guestFile(m):
+		return vmBhyve
+	case host == m.Router.Name && (file == "etc/sysctl.conf" || dir == "etc/sysctl.d/"):
+		return linuxSysctl
+	case strings.Contains(file, "/nginx/"):
+		return nginxFile
+	}
+	return unknown
 }
 
 // A text is what the packages' files have in common.
@@ -103,17 +149,17 @@ func (ms *machines) check(m *move.Move, at string) netbsdcfg.Problems {
 func (ms *machines) checkFile(m *move.Move, name string) netbsdcfg.Problems {
 	data := ms.files[name]
 	host, file, _ := strings.Cut(name, "/")
-	switch {
-	case host == m.Hypervisor.Name && path.Dir("/"+file) == path.Dir(guestFile(m)):
+	switch kindOf(m, host, file) {
+	case vmBhyve:
 		return problemsOf(bhyve.Parse(name, data))
-	case host == m.Guest.Name && file == "etc/pf.conf":
+	case pfConf:
 		return problemsOf(parsePF(name, data))
-	case host == m.Router.Name && (file == "etc/sysctl.conf" || path.Dir(file) == "etc/sysctl.d"):
+	case linuxSysctl:
 		return problemsOf(netbsdcfg.ParseSysctl(name, netbsdcfg.Linux, data))
-	case strings.Contains(file, "/nginx/"):
+	case nginxFile:
 		return checkNginx(name, data)
 	}
-	return nil
+	return nil // the guest's network files are checked together
 }
 
 // problemsOf returns what is wrong with a file, also if it cannot be read at all.

@@ -110,6 +110,8 @@ func parseFlags(args []string, stdout io.Writer) (opt options, err error) {
 	case err != nil:
 	case flags.NArg() > 0:
 		err = fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	case opt.out == "":
+		err = errors.New("-out names no folder")
 	case opt.move != "" && opt.in == "":
 		err = errors.New("-move needs -in, the machines' present files")
 	}
@@ -140,10 +142,12 @@ func load(opt options) (*plan, error) {
 // readPresent reads the machines' present files, or the sample's.
 func readPresent(in string, m *move.Move) (*machines, error) {
 	if in != "" {
-		if _, err := os.Stat(in); err != nil {
+		root, err := os.OpenRoot(in) // no link leads out of it, into this machine's own /etc
+		if err != nil {
 			return nil, err
 		}
-		return readMachines(in, os.DirFS(in), m)
+		defer root.Close()
+		return readMachines(in, root.FS(), m)
 	}
 	const dir = "testdata/present"
 	sample, err := fs.Sub(samplePresent, dir)

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -63,6 +64,9 @@ func TestExitStatus(t *testing.T) {
 	code, _, stderr = migrate(t, dir, "-in", "")
 	assert.Equal(t, 2, code)
 	assert.Contains(t, stderr, "-move needs -in")
+	code, _, stderr = migrate(t, dir, "-out", "")
+	assert.Equal(t, 2, code)
+	assert.Contains(t, stderr, "-out names no folder")
 	code, _, stderr = migrate(t, dir, "-move", filepath.Join(dir, "none"))
 	assert.Equal(t, 1, code)
 	assert.Contains(t, stderr, "no such file")
@@ -177,6 +181,19 @@ func TestMistakes(t *testing.T) {
 		},
 			"in/senate/etc/rc.conf: ", []string{"there is none"}},
 		{"a folder of a machine that is not in the move", add("in/senat/etc/rc.conf", "pf=NO\n"), "in/senat", []string{`no machine called "senat"`}},
+		{"an rc.conf that is a link to this machine's own", func(t *testing.T, dir string) {
+			rc := filepath.Join(dir, "in/senate/etc/rc.conf")
+			require.NoError(t, os.Remove(rc))
+			require.NoError(t, os.Symlink("/etc/hostname", rc))
+		}, "", []string{"senate/etc/rc.conf", "escapes"}},
+		{"a pipe for a file", func(t *testing.T, dir string) {
+			require.NoError(t, syscall.Mkfifo(filepath.Join(dir, "in/senate/etc/mygate"), 0o600))
+		}, "in/senate/etc/mygate: ", []string{"not a regular file"}},
+		{"an interface that asks DHCP",
+			replace("in/senate/etc/ifconfig.vioif0", "inet 198.51.100.25 netmask 0xffffff00", "dhcp"),
+			"in/senate/etc/ifconfig.vioif0:3: ", []string{"past the tunnel"}},
+		{"dhcpcd on", replace("in/senate/etc/rc.conf", "dhcpcd=NO", "dhcpcd=YES"),
+			"in/senate/etc/rc.conf: ", []string{"past the tunnel"}},
 		{"a default route that shares its line",
 			replace("in/senate/etc/rc.conf", "defaultroute=\"198.51.100.1\"\t", "dhcpcd=NO defaultroute=\"198.51.100.1\"\t"),
 			"senate/etc/rc.conf: ", []string{"defaultroute is not on a line of its own"}},
@@ -210,6 +227,24 @@ func TestWarningsDoNotStopButAreShown(t *testing.T) {
 	runbook, err := os.ReadFile(filepath.Join(dir, "out/RUNBOOK.md"))
 	require.NoError(t, err)
 	assert.Contains(t, string(runbook), "- "+warning)
+}
+
+// TestWhatNobodyAsksForIsPassedOver gives more than is needed, as a copy of a
+// whole /etc and of a guest's folder does.
+func TestWhatNobodyAsksForIsPassedOver(t *testing.T) {
+	dir := sampleDir(t)
+	in := filepath.Join(dir, "in")
+	require.NoError(t, os.MkdirAll(filepath.Join(in, "ingress/etc/nginx/sites-enabled"), 0o700))
+	require.NoError(t, os.Symlink("/etc/nginx/sites-available/default", filepath.Join(in, "ingress/etc/nginx/sites-enabled/default")))
+	require.NoError(t, os.Symlink("/nowhere", filepath.Join(in, "senate/etc/localtime")))
+	require.NoError(t, os.Symlink(dir, filepath.Join(in, "senate/etc/namedb")))
+	require.NoError(t, syscall.Mkfifo(filepath.Join(in, "senate/etc/pipe"), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(in, "garage/vm/senate/vm-bhyve.log"), []byte("Nov 20: initialising\n"), 0o600))
+	require.NoError(t, os.MkdirAll(filepath.Join(in, ".git/refs"), 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(in, ".git/HEAD"), []byte("x"), 0o600))
+	code, stdout, stderr := migrate(t, dir)
+	require.Equal(t, 0, code, stderr)
+	assert.NotContains(t, stdout, "vm-bhyve.log")
 }
 
 func TestMissingFilesAreStartedAfresh(t *testing.T) {

@@ -60,11 +60,19 @@ func differences(dir string, list []textfile.Output) (string, error) {
 	return b.String(), nil
 }
 
-// strays returns the files below dir that no output put there: those of another
-// move, or of an older one.
+// strays returns the files in the outputs' folders that no output put there:
+// those of another move, or of an older one. What lies beside the folders is
+// somebody's own.
 func strays(dir string, list []textfile.Output) ([]string, error) {
 	var found []string
 	err := fs.WalkDir(os.DirFS(dir), ".", func(name string, d fs.DirEntry, err error) error {
+		ours := func(o textfile.Output) bool { return strings.HasPrefix(o.Path, name+"/") }
+		if name != "." && !strings.Contains(name, "/") && !slices.ContainsFunc(list, ours) {
+			if d.IsDir() {
+				return fs.SkipDir
+			}
+			return nil
+		}
 		if err == nil && !d.IsDir() && !slices.ContainsFunc(list, func(o textfile.Output) bool { return o.Path == name }) {
 			found = append(found, filepath.Join(dir, name))
 		}
