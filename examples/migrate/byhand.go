@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"path"
+	"slices"
 
 	"github.com/rehost/rehost/examples/internal/move"
 )
@@ -10,20 +11,50 @@ import (
 // certificates is phase 3.
 func certificates(m *move.Move, _ *machines) (phase, error) {
 	guest, router := m.Guest.Name, m.Router.Name
+	steps := []step{
+		{Title: "The solver answers for every name", Host: router,
+			Do: "The sites of phase 2 pass challenges on already. The other names of the certificates, such as that of the mail server, end in nginx's default server.",
+			Add: []addition{{To: "the default server of nginx", Lines: []string{
+				"location /.well-known/acme-challenge/ {",
+				fmt.Sprintf("    proxy_pass http://%s;", m.Router.Solver),
+				"    proxy_set_header Host $host;",
+				"}",
+			}}},
+			Run: []string{"nginx -t && nginx -s reload"}},
+		{Title: "Challenges reach the new solver", Host: guest,
+			Do:    fmt.Sprintf("Until phase 4 the names point to %s, and HTTP-01 follows them. Let the guest's web server pass /.well-known/acme-challenge on to http://%s through the tunnel, or use DNS-01.", m.Guest.Old.Address, m.Tunnel.Router.Addr(true)),
+			Check: []string{fmt.Sprintf("While `python3 -m http.server --bind %s %d` runs on %s, `curl http://NAME/.well-known/acme-challenge/x` from outside shows up in its log, for every name of the certificates.", m.Router.Solver.Addr(), m.Router.Solver.Port(), router)}},
+		{Title: "Issue, publish, fetch, install", Host: router,
+			Do:    fmt.Sprintf("Issue on the router, publish on %s only, and let %s fetch. Check that the key belongs to the certificate before it is installed with group mail and mode 0440, then reload Postfix and Dovecot.", m.Tunnel.Router.Addr(true), guest),
+			Check: certificateChecks(m)},
+	}
+	if web := proxied(m); len(web) > 0 {
+		steps = append(steps, step{Title: "The web site over TLS", Host: router,
+			Do: "nginx ends TLS on the router, for the names that it answers for.",
+			Add: []addition{{To: "each server of /etc/nginx/conf.d/" + guest + ".conf", Lines: []string{
+				"listen 443 ssl;", "listen [::]:443 ssl;", "ssl_certificate CHAIN;", "ssl_certificate_key KEY;",
+			}}},
+			Run:   []string{"nginx -t && nginx -s reload"},
+			Check: []string{fmt.Sprintf("`curl -sI --resolve %[1]s:443:%[2]s https://%[1]s/` is answered by the guest.", web[0].Names[0], m.Router.Address)}})
+	}
 	return phase{Dir: "03-certificates", Title: "Certificates",
-		Goal: fmt.Sprintf("Certificates are issued on %s and served by %s.", router, guest),
-		Steps: []step{
-			{Title: "Challenges reach the new solver", Host: guest,
-				Do:    fmt.Sprintf("Until phase 4 the names point to %s, and HTTP-01 follows them. Let the guest's web server pass /.well-known/acme-challenge on to http://%s through the tunnel, or use DNS-01.", m.Guest.Old.Address, m.Tunnel.Router.Addr(true)),
-				Check: []string{"A file put below /.well-known/acme-challenge on the router is found under every name from outside."}},
-			{Title: "Issue, publish, fetch, install", Host: router,
-				Do: fmt.Sprintf("Issue on the router, publish on %s only, and let %s fetch. Check that the key belongs to the certificate before it is installed with group mail and mode 0440, then reload Postfix and Dovecot.", m.Tunnel.Router.Addr(true), guest),
-				Check: []string{
-					fmt.Sprintf("`openssl s_client -connect %s:465 </dev/null | openssl x509 -noout -enddate` shows the new date: a reload that exits 0 proves nothing.", m.Tunnel.Guest.Addr(true)),
-				}},
-		},
-		Back: []string{"Install the certificates of before and reload. They are valid until they expire."},
+		Goal:  fmt.Sprintf("Certificates are issued on %s and served by %s.", router, guest),
+		Steps: steps,
+		Back:  []string{"Install the certificates of before and reload. They are valid until they expire."},
 	}, nil
+}
+
+// certificateChecks ask each service whose port is known for TLS, through the
+// tunnel, for the certificate that it serves.
+func certificateChecks(m *move.Move) []string {
+	var checks []string
+	for _, s := range m.Services {
+		if slices.Contains([]uint16{443, 465, 993, 995}, s.Port) {
+			checks = append(checks, fmt.Sprintf("On %s: `openssl s_client -connect %s:%d </dev/null | openssl x509 -noout -enddate` shows the new date (%s): a reload that exits 0 proves nothing.",
+				m.Router.Name, m.Tunnel.Guest.Addr(true), s.Port, s.Name))
+		}
+	}
+	return checks
 }
 
 // dns is phase 4.
@@ -33,14 +64,17 @@ func dns(m *move.Move, _ *machines) (phase, error) {
 		Steps: []step{
 			{Title: "Short TTLs, well ahead", Host: m.Guest.Name,
 				Do:  "Lower $TTL and every longer TTL in the zone to 300, raise the serial, and reload. Then wait as long as the longest TTL was.",
-				Run: []string{"named-checkzone -i local " + m.Domain + " ZONEFILE", "rndc reload " + m.Domain},
+				Run: []string{"named-checkzone -i local " + m.Domain + " ZONEFILE && rndc reload " + m.Domain},
 				Check: []string{
 					fmt.Sprintf("`dig +short soa %s @SERVER` shows the new serial at every server. rndc exits 0 for a zone that it could not load.", m.Domain),
 				}},
 			{Title: "The names point to the router", Host: m.Guest.Name,
-				Do:    fmt.Sprintf("Replace %s by %s in the zone, raise the serial, and reload. An MX must not name a CNAME: named-checkzone only warns.", m.Guest.Old.Address, m.Router.Address),
-				Run:   []string{"named-checkzone -i local " + m.Domain + " ZONEFILE", "rndc reload " + m.Domain},
-				Check: []string{"Every server has the new serial.", "Nothing in the zone holds the old address, SPF included."}},
+				Do:  fmt.Sprintf("Replace %s by %s in the zone, raise the serial, and reload. An MX must not name a CNAME: named-checkzone only warns.", m.Guest.Old.Address, m.Router.Address),
+				Run: []string{"named-checkzone -i local " + m.Domain + " ZONEFILE && rndc reload " + m.Domain},
+				Check: []string{
+					"Every server has the new serial, asked with the same dig.",
+					fmt.Sprintf("`grep -nF %s ZONEFILE` finds nothing, SPF included.", m.Guest.Old.Address),
+				}},
 			{Title: "The registrar, and what else knows the address",
 				Do: "These are not in the zone file:",
 				Add: []addition{
@@ -51,7 +85,8 @@ func dns(m *move.Move, _ *machines) (phase, error) {
 					{To: "the cloud", Lines: []string{fmt.Sprintf("reverse name (PTR) of %s: %s.%s", m.Router.Address, m.Guest.Name, m.Domain)}},
 					{To: "the list of whom to tell", Lines: []string{"SPF records of other domains and allow lists of partners that name " + m.Guest.Old.Address.String()}},
 				},
-				Check: []string{fmt.Sprintf("`dig +norecurse ns %s @PARENT` shows the new glue.", m.Domain), fmt.Sprintf("`dig +short -x %s` answers with the guest's name.", m.Router.Address)}},
+				Check: []string{fmt.Sprintf("`dig +norecurse ns %s @PARENT` shows the new glue.", m.Domain), fmt.Sprintf("`dig +short -x %s` answers with the guest's name.", m.Router.Address),
+					fmt.Sprintf("When the TTLs of zone and glue have passed, the glue's being often two days, `tcpdump -n dst host %s` on %s shows nobody who still asks there.", m.Guest.Old.Address, m.Guest.Name)}},
 		},
 		Back: []string{
 			"Put the old address back into the zone with a higher serial: with a TTL of 300 the way back takes five minutes.",
@@ -68,10 +103,18 @@ func disk(m *move.Move, _ *machines) (phase, error) {
 		Goal: fmt.Sprintf("%s:%s is the guest's disk.", home, image),
 		Steps: []step{
 			{Title: "Take the files of phase 6 along", Host: guest,
-				Do:  "The first boot at home has no network. Copy the folder 06-first-boot/" + guest + " to /root/move on the guest now.",
-				Run: []string{"ls /root/move/etc"}},
+				Do:    "The first boot at home has no network. Copy the folder 06-first-boot/" + guest + " to /root/move on the guest now.",
+				Run:   []string{"ls /root/move/etc"},
+				Check: []string{"/etc/fstab names the disk as it is called at home, ld0, or by NAME=."}},
+			{Title: "The host is ready", Host: home, Do: "Find out now, not while everything is stopped.",
+				Run: []string{"pkg info vm-bhyve grub2-bhyve", "vm switch list", "mkdir -p " + path.Dir(image), "df -h " + path.Dir(image)},
+				Check: []string{
+					"Both packages are there, and the switch " + m.Guest.VM.Switch + ".",
+					fmt.Sprintf("There is room for the disk: `ssh %s \"sudo blockdev --getsize64 %s\"` prints its size in bytes.", old.Host, old.Disk),
+				}},
 			{Title: "Stop", Host: guest, Do: "From here on nothing answers until the guest boots at home.",
-				Run: []string{"shutdown -p now"}},
+				Run:   []string{"shutdown -p now"},
+				Check: []string{old.Host + " shows the guest as stopped, and does not start it again by itself."}},
 			{Title: "Copy", Host: home,
 				Run:   []string{fmt.Sprintf(`ssh %s "sudo dd if=%s bs=1M" | dd of=%s bs=1M`, old.Host, old.Disk, image)},
 				Do:    "Copy the block device while nothing writes to it.",
@@ -83,24 +126,22 @@ func disk(m *move.Move, _ *machines) (phase, error) {
 
 // check is phase 7.
 func check(m *move.Move, _ *machines) (phase, error) {
-	router := m.Router.Address
 	checks := []string{
 		"`wgconfig " + m.Tunnel.Iface + "` on the guest shows a handshake younger than three minutes.",
-		"`ping -c 3` and `ping6 -c 3` from the guest reach the world, and the guest is reached from it.",
+		"`ping -c 3` from the guest reaches the world.",
 	}
-	for _, s := range m.Services {
-		if s.Via == move.Forward && s.Protos[0] == "tcp" {
-			checks = append(checks, fmt.Sprintf("From outside: `nc -vz %s %d` (%s).", router, s.Port, s.Name))
-		}
+	if a := m.Tunnel.Guest.Addr(false); a.IsValid() {
+		checks = append(checks, fmt.Sprintf("`ping6 -c 3` from the guest reaches the world, and from outside it reaches %s.", a))
 	}
+	checks = slices.Concat(checks, reachable(m, m.Router.Address), certificateChecks(m))
 	return phase{Dir: "07-check", Title: "Check",
 		Goal: "Everything answers from home, and what was taken away can stay away.",
 		Steps: []step{
 			{Title: "From the inside and from the outside", Do: "Ask every service, in both families.", Check: checks},
 			{Title: "Mail leaves", Host: m.Router.Name, Do: "Ask a mail server that is not yours.",
-				Run:   []string{"nc -vz -w 5 mail.example.org 25"},
+				Run:   []string{"nc -vz -w 5 OTHER-MAIL-SERVER 25"},
 				Check: []string{"`mailq` on the guest is short, and gets shorter: a closed port 25 shows as hundreds of mails that wait."}},
-			{Title: "The old host", Do: "Keep the old disk for a week, switched off, then give it back. Take /.well-known forwarding and the second login away."},
+			{Title: "The old host", Do: "Keep the old disk for a week, switched off, then give it back. Then take the forwarding of /.well-known away."},
 		},
 		Back: []string{"Until the old disk is given back: stop the guest at home, start it at " + m.Guest.Old.Host + ", and put the old address back into the zone. Mail that arrived since lies on the disk at home: copy it first."},
 	}, nil

@@ -39,18 +39,19 @@ func firstBoot(m *move.Move, ms *machines) (phase, error) {
 			Do:    "The guest must not come up with the provider's addresses.",
 			Files: []rendered{single},
 			Run:   []string{"vm start " + guest, "vm console " + guest},
-			Check: []string{"The kernel's last line asks for a shell."}},
+			Check: []string{"The kernel's last line asks for a shell. `~.` leaves the console."}},
 		{Title: "The network at home", Host: guest,
 			Do:    "On the console. The endpoint gets a route of its own through the gateway at home, and everything else goes into the tunnel. pf is not needed any more: there is one path.",
 			Files: network,
 			Run: []string{
-				"fsck -p", "mount -u -o rw /",
-				"for f in /root/move/etc/*; do cp -p /etc/${f##*/} /root/${f##*/}.before; cp $f /etc/; done",
-				"shutdown -p now",
+				"fsck -p", "mount -u -o rw /", "mount -a -t ffs",
+				"mkdir -p /root/move/before",
+				"for f in /root/move/etc/*; do b=/root/move/before/${f##*/}; test -e $b || cp -p /etc/${f##*/} $b; cp $f /etc/; done",
+				"for f in /root/move/etc/*; do cmp $f /etc/${f##*/}; done",
 			},
-			Check: []string{"`for f in /root/move/etc/*; do cmp $f /etc/${f##*/}; done` prints nothing."}},
+			Check: []string{"The last command prints nothing. Then `shutdown -p now`."}},
 		{Title: "Start for good", Host: home,
-			Do:    "The same file without -s.",
+			Do:    "When `vm list` says Stopped: the same file without -s.",
 			Files: []rendered{vm},
 			Run:   []string{"vm start " + guest},
 			Check: []string{
@@ -62,8 +63,8 @@ func firstBoot(m *move.Move, ms *machines) (phase, error) {
 		Goal:  fmt.Sprintf("%s runs on %s and reaches the world through the tunnel only.", guest, home),
 		Steps: steps,
 		Back: []string{
-			"In single-user mode on the console: copy /root/*.before back to /etc.",
-			fmt.Sprintf("Or leave it stopped and start the guest at %s again.", m.Guest.Old.Host),
+			"In single-user mode on the console: `cp -p /root/move/before/* /etc/`.",
+			fmt.Sprintf("Or stop it with `vm stop %s`, and when `vm list` says Stopped, start the guest at %s again.", guest, m.Guest.Old.Host),
 		}}, nil
 }
 

@@ -127,6 +127,10 @@ func (ms *machines) create(host, file string, data []byte) rendered {
 	return r
 }
 
+func parseLinuxSysctl(name string, data []byte) (*netbsdcfg.Sysctl, error) {
+	return netbsdcfg.ParseSysctl(name, netbsdcfg.Linux, data)
+}
+
 func parsePF(name string, data []byte) (*pfrules.File, error) {
 	return pfrules.Parse(name, pfrules.NetBSD, data)
 }
@@ -155,7 +159,7 @@ func (ms *machines) checkFile(m *move.Move, name string) netbsdcfg.Problems {
 	case pfConf:
 		return problemsOf(parsePF(name, data))
 	case linuxSysctl:
-		return problemsOf(netbsdcfg.ParseSysctl(name, netbsdcfg.Linux, data))
+		return problemsOf(parseLinuxSysctl(name, data))
 	case nginxFile:
 		return checkNginx(name, data)
 	}

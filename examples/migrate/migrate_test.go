@@ -247,6 +247,50 @@ func TestWhatNobodyAsksForIsPassedOver(t *testing.T) {
 	assert.NotContains(t, stdout, "vm-bhyve.log")
 }
 
+// TestRunbookFollowsTheMove renders moves that are not the sample's.
+func TestRunbookFollowsTheMove(t *testing.T) {
+	tests := []struct {
+		name        string
+		replace     []string
+		has, hasNot []string
+	}{
+		{"the guest has no key yet", []string{`public_key = "hJg8YPfarcHLhphiH4AsDZ+aPDwpXIEHSPsEgRXBhuw="`, ""},
+			[]string{"    PublicKey = GUEST-PUBLIC-KEY\n", "and everything is rendered again"}, nil},
+		{"IPv6 stands first", []string{`"172.16.1.4/24", "2001:db8:189c:700:b4d2::4/80"`, `"2001:db8:189c:700:b4d2::4/80", "172.16.1.4/24"`},
+			[]string{"ifconfig wg0 create\n    ifconfig wg0 inet 172.16.1.4/24\n"}, nil},
+		{"IPv4 only", []string{`, "2001:db8:189c:700:b4d2::1/80"`, "", `, "2001:db8:189c:700:b4d2::4/80"`, "", `prefix6 = "2001:db8:189c:700:b4d2::/80"`, ""},
+			nil, []string{"ping6", "2001:", "inet6"}},
+		{"a service with udp first", []string{`["tcp", "udp"]`, `["udp", "tcp"]`},
+			[]string{"`nc -vz 203.0.113.63 53`", "`dig +short soa example.net @203.0.113.63`", "-p udp --dport 53 "}, nil},
+		{"a service with udp only", []string{"[\"tcp\", \"udp\"]\nport = 53", "[\"udp\"]\nport = 123"},
+			[]string{"udp port 123 of 203.0.113.63 answers a client of its own"}, []string{"nc -vz 203.0.113.63 123"}},
+		{"no proxy, no forward", []string{`via = "proxy"`, `via = "tunnel"`, `via = "forward"`, `via = "tunnel"`},
+			[]string{"-j MASQUERADE"}, []string{"DNAT", "nginx/conf.d", "nc -vz 203", "The same with"}},
+		{"no upgrade", []string{`from = "9.0"`, `from = "10.1"`}, []string{"### 1.2 The guest's key"}, []string{"sysupgrade"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := sampleDir(t)
+			text := string(sampleMove)
+			for i := 0; i < len(tt.replace); i += 2 {
+				require.Contains(t, text, tt.replace[i])
+				text = strings.ReplaceAll(text, tt.replace[i], tt.replace[i+1])
+			}
+			require.NoError(t, os.WriteFile(filepath.Join(dir, "m.toml"), []byte(text), 0o600))
+			code, _, stderr := migrate(t, dir)
+			require.Equal(t, 0, code, stderr)
+			runbook, err := os.ReadFile(filepath.Join(dir, "out/RUNBOOK.md"))
+			require.NoError(t, err)
+			for _, want := range tt.has {
+				assert.Contains(t, string(runbook), want)
+			}
+			for _, not := range tt.hasNot {
+				assert.NotContains(t, string(runbook), not)
+			}
+		})
+	}
+}
+
 func TestMissingFilesAreStartedAfresh(t *testing.T) {
 	dir := sampleDir(t)
 	for _, path := range []string{"garage", "ingress", "senate/etc/modules.conf", "senate/etc/pf.conf", "senate/etc/sysctl.conf"} {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"path"
@@ -28,22 +29,27 @@ func prepare(m *move.Move, ms *machines) (phase, error) {
 	if _, ok := ms.files[guest+tunnelPath(m)]; ok {
 		return phase{}, m.Problem("tunnel.iface", "%s has %s already, and it would be rendered as a whole: choose another interface, or take it away", guest, tunnelPath(m))
 	}
-	wg, commands, err := tunnelFile(m, ms, netbsdcfg.WireGuard{Address: m.Tunnel.Guest.Addresses[:1]})
+	address4 := slices.DeleteFunc(slices.Clone(m.Tunnel.Guest.Addresses), func(p netip.Prefix) bool { return p.Addr().Is6() })
+	wg, commands, err := tunnelFile(m, ms, netbsdcfg.WireGuard{Address: address4})
 	if err != nil {
 		return phase{}, err
 	}
 	keyFile := m.Tunnel.Guest.KeyFile
+	keyCheck := "The last line is " + guestKey(m) + ", as in the move file."
+	if m.Tunnel.Guest.PublicKey == "" {
+		keyCheck = "The last line is in the move file as tunnel.guest.public_key, and everything is rendered again."
+	}
 	steps = append(steps,
 		step{Title: "The guest's key", Host: guest,
-			Do: "The private key is made on the guest and never leaves it. Its public half goes into the move file as tunnel.guest.public_key; after that, render again.",
+			Do: "The private key is made on the guest and never leaves it. Its public half is tunnel.guest.public_key in the move file.",
 			Run: []string{
 				"mkdir -p -m 700 " + path.Dir(keyFile),
 				"test -e " + keyFile + " || (umask 077; wg-keygen > " + keyFile + ")",
 				"wg-keygen --pub < " + keyFile,
 			},
-			Check: []string{"The last line is " + m.Tunnel.Guest.PublicKey + ", as in the move file."}},
+			Check: []string{keyCheck}},
 		step{Title: "The router's end of the tunnel", Host: m.Router.Name,
-			Do:  "Add the guest as a peer, with its addresses in the tunnel and at home. Leave the other peers alone.",
+			Do:  "Add the guest as a peer, with its addresses in the tunnel and at home. Leave the other peers alone. The shell is bash.",
 			Add: []addition{peerSection(m)},
 			Run: []string{
 				"wg syncconf " + m.Tunnel.Iface + " <(wg-quick strip " + m.Tunnel.Iface + ")",
@@ -56,16 +62,18 @@ func prepare(m *move.Move, ms *machines) (phase, error) {
 		step{Title: "The guest's end of the tunnel", Host: guest,
 			Do:    "Load wg(4) at every boot and bring the tunnel up. The default route does not change, so nothing is lost if the tunnel does not work. Install the edited files, do not echo into modules.conf: that would wipe it.",
 			Files: []rendered{modules, wg},
-			Run:   append([]string{"modstat -n if_wg || modload if_wg", "ifconfig " + m.Tunnel.Iface + " create"}, commands...),
+			Add: []addition{{To: "root's crontab (`crontab -e`), since wg(4) has no keepalive and the provider's NAT would forget the tunnel",
+				Lines: []string{fmt.Sprintf("* * * * * /sbin/ping -n -c 1 %s >/dev/null 2>&1", m.Tunnel.Router.Addr(true))}}},
+			Run: append([]string{"ifconfig -C | grep -qw wg || modload if_wg", "ifconfig " + m.Tunnel.Iface + " create"}, commands...),
 			Check: []string{
 				fmt.Sprintf("`ping -c 3 %s` is answered.", m.Tunnel.Router.Addr(true)),
-				"`wgconfig " + m.Tunnel.Iface + "` shows a handshake younger than three minutes. wg(4) has no keepalive: let cron ping the router every minute, or the provider's NAT forgets the tunnel.",
+				"`wgconfig " + m.Tunnel.Iface + "` shows a handshake younger than three minutes.",
 			}})
 	return phase{Dir: "01-prepare", Title: "Prepare",
 		Goal:  fmt.Sprintf("%s runs NetBSD %s and reaches %s through the tunnel. All services answer as before.", guest, m.Guest.Upgrade.To, m.Router.Name),
 		Steps: steps,
 		Back: []string{
-			fmt.Sprintf("On %s: `ifconfig %s destroy`, remove /etc/ifconfig.%s and put the old modules.conf back.", guest, m.Tunnel.Iface, m.Tunnel.Iface),
+			fmt.Sprintf("On %s: `ifconfig %s destroy`, remove /etc/ifconfig.%s and the line in the crontab, and put the old modules.conf back.", guest, m.Tunnel.Iface, m.Tunnel.Iface),
 			"The upgrade itself has no way back but the provider's snapshot: take one before the first step.",
 		}}, nil
 }
@@ -87,12 +95,14 @@ func upgrade(m *move.Move) ([]step, error) {
 			Run: []string{strings.Join(s.Command, " ")},
 		}
 		if s.Reboot {
-			st.Run = append(st.Run, "shutdown -r now")
-			st.Check = []string{"The machine comes back and the services answer. `uname -r` says what it runs."}
+			st.Run[0] += " && shutdown -r now"
+			st.Check = []string{"The machine comes back, the services answer, and `uname -r` says " + u.To + "."}
 		}
 		steps = append(steps, st)
 	}
-	return steps, nil
+	steps[1].Do += " sysupgrade is a package: `pkgin install sysupgrade`."
+	return append(steps, step{Title: "Render again", Host: m.Guest.Name,
+		Do: fmt.Sprintf("The upgrade has merged /etc. Collect the present files anew, set guest.upgrade.from to %s in the move file, and render into a fresh folder: the files there replace the machine's.", u.To)}), nil
 }
 
 // tunnelFile renders the guest's ifconfig.wg0 for w, which says what changes
@@ -131,6 +141,12 @@ func commandLines(f *netbsdcfg.Ifconfig, iface string) []string {
 
 func tunnelPath(m *move.Move) string { return "/etc/ifconfig." + m.Tunnel.Iface }
 
+// guestKey is the guest's public key, or what to put in its place: nobody has it
+// before the upgrade, since older releases have no wg-keygen.
+func guestKey(m *move.Move) string {
+	return cmp.Or(m.Tunnel.Guest.PublicKey, "GUEST-PUBLIC-KEY")
+}
+
 // peerSection is the router's [Peer] section for the guest.
 func peerSection(m *move.Move) addition {
 	var allowed []string
@@ -140,7 +156,7 @@ func peerSection(m *move.Move) addition {
 	return addition{To: "/etc/wireguard/" + m.Tunnel.Iface + ".conf", Lines: []string{
 		"[Peer]",
 		"# " + m.Guest.Name,
-		"PublicKey = " + m.Tunnel.Guest.PublicKey,
+		"PublicKey = " + guestKey(m),
 		"AllowedIPs = " + strings.Join(allowed, ", "),
 	}}
 }

@@ -134,8 +134,8 @@ func (v *validation) publicKey(key, value string) {
 
 func (v *validation) upgrade() {
 	u := v.Guest.Upgrade
-	v.name("guest.upgrade.from", u.From, ".")
-	v.name("guest.upgrade.to", u.To, ".")
+	v.name("guest.upgrade.from", u.From, "._")
+	v.name("guest.upgrade.to", u.To, "._")
 	v.required("guest.upgrade.url", u.URL)
 	major, _, _ := strings.Cut(u.To, ".")
 	if n, err := strconv.Atoi(major); err != nil || n < 10 {
