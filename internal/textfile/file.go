@@ -163,36 +163,25 @@ func (f *File) stage(data []byte) (*stagedFile, error) {
 // was rewritten with the same text is still the one that was read.
 func (f *File) unchanged() error {
 	if f.mode != 0 {
-		return nil // the commit of a new file cannot replace one
+		// The commit of a new file cannot replace one, but it comes after those
+		// of the files before it.
+		if _, err := os.Lstat(f.path); err == nil {
+			return appeared(f.path)
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return nil
 	}
-	in, err := os.Open(f.path)
-	if err != nil {
+	now, err := Open(f.path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%s: %w: it is gone", f.name, ErrStale)
+	case err != nil:
 		return err
+	case !bytes.Equal(now.read, f.read):
+		return fmt.Errorf("%s: %w", f.name, ErrStale)
 	}
-	defer in.Close()
-	same, err := equal(in, f.read)
-	if err == nil && !same {
-		err = fmt.Errorf("%s: %w", f.name, ErrStale)
-	}
-	return err
-}
-
-// equal reports whether r yields exactly want, without holding a second copy.
-func equal(r io.Reader, want []byte) (bool, error) {
-	buf := make([]byte, 64<<10)
-	for {
-		n, err := r.Read(buf)
-		if n > len(want) || !bytes.Equal(buf[:n], want[:n]) {
-			return false, nil
-		}
-		want = want[n:]
-		if err == io.EOF {
-			return len(want) == 0, nil
-		}
-		if err != nil {
-			return false, err
-		}
-	}
+	return nil
 }
 
 // Diff returns a unified diff, "" if there is no difference.

@@ -98,7 +98,7 @@ func (s *stagedFile) commit() error {
 	if s.fresh {
 		// link(2), unlike rename(2), never replaces a file that has appeared.
 		if err := os.Link(s.temp, s.target); errors.Is(err, fs.ErrExist) {
-			return fmt.Errorf("%s: %w: it has appeared: %w", s.target, ErrStale, fs.ErrExist)
+			return appeared(s.target)
 		} else if err != nil {
 			return err
 		}
@@ -110,6 +110,10 @@ func (s *stagedFile) commit() error {
 	}
 	s.temp = ""
 	return syncDir(filepath.Dir(s.target))
+}
+
+func appeared(path string) error {
+	return fmt.Errorf("%s: %w: it has appeared: %w", path, ErrStale, fs.ErrExist)
 }
 
 // discard removes a staged file that was not committed.
