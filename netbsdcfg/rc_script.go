@@ -60,7 +60,10 @@ var specials = strings.Fields(": . break continue eval exec exit export readonly
 
 // readScript parses a text that holds no NUL.
 func readScript(text string) *script {
-	s := &script{vars: map[string]int{}, end: len(text)}
+	// Most lines of an rc.conf are assignments: growing step by step would cost
+	// more than the reading.
+	lines := strings.Count(text, "\n") + 1
+	s := &script{vars: make(map[string]int, lines), assigns: make([]assignment, 0, lines), end: len(text)}
 	parser := syntax.NewParser(syntax.Variant(syntax.LangPOSIX), syntax.KeepComments(true))
 	file, err := parser.Parse(strings.NewReader(mask(text)), "")
 	if err != nil {
@@ -88,25 +91,35 @@ func readScript(text string) *script {
 // UTF-8, and joins lines at a backslash that ends a comment. (Where the # was in
 // quotes after all, the lines are in the same quotes, joined or not.)
 func mask(text string) string {
-	masked := []byte(text)
+	var masked []byte // a copy, once there is something to mask
+	hide := func(i int) {
+		if masked == nil {
+			masked = []byte(text)
+		}
+		masked[i] = standIn
+	}
 	comment, backslashes := false, 0
-	for i, c := range masked {
+	for i := range len(text) {
+		c := text[i]
 		switch {
-		case c == '#' && (i == 0 || strings.IndexByte(" \t\n;&|()`", masked[i-1]) >= 0):
+		case c == '#' && (i == 0 || strings.IndexByte(" \t\n;&|()`", text[i-1]) >= 0):
 			comment = true
 		case c == '\n':
 			if comment && backslashes%2 == 1 {
-				masked[i-1] = standIn
+				hide(i - 1)
 			}
 			comment = false
 		case c == '\r' || c >= 0x80:
-			masked[i] = standIn
+			hide(i)
 		}
 		if c == '\\' {
 			backslashes++
 		} else {
 			backslashes = 0
 		}
+	}
+	if masked == nil {
+		return text
 	}
 	return string(masked)
 }
@@ -325,6 +338,7 @@ func unquote(word string) (value string, plain bool) {
 		return word, true
 	}
 	var b strings.Builder
+	b.Grow(len(word))
 	quote := byte(0)
 	for i := 0; i < len(word); i++ {
 		c := word[i]
