@@ -1,13 +1,15 @@
 package main
 
 import (
-	"bytes"
+	"cmp"
 	"fmt"
 	"net"
 	"path"
+	"slices"
 
 	"github.com/rehost/rehost/bhyve"
 	"github.com/rehost/rehost/examples/internal/move"
+	"github.com/rehost/rehost/internal/textfile"
 	"github.com/rehost/rehost/netbsdcfg"
 )
 
@@ -18,11 +20,17 @@ func firstBoot(m *move.Move, ms *machines) (phase, error) {
 	if err := leftInSingleUser(m, ms); err != nil {
 		return phase{}, err
 	}
-	wanted, err := describeGuest(m)
+	memory, err := bhyve.ParseSize(m.Guest.VM.Memory)
 	if err != nil {
-		return phase{}, err
+		return phase{}, m.Problem("guest.vm.memory", "%v", err)
 	}
-	vm, err := edit(ms, home, guestFile(m), bhyve.Parse, func(f *bhyve.File) error { return f.SetGuest(wanted) })
+	mac, err := net.ParseMAC(m.Guest.VM.MAC)
+	if err != nil {
+		return phase{}, m.Problem("guest.vm.mac", "%v", err)
+	}
+	vm, err := edit(ms, home, guestFile(m), bhyve.Parse, func(f *bhyve.File) error {
+		return describeGuest(f, m.Guest.VM, memory, mac)
+	})
 	if err != nil {
 		return phase{}, m.Problem("guest.vm", "%v", err)
 	}
@@ -76,37 +84,43 @@ func guestFile(m *move.Move) string {
 // mode: vm-bhyve has nothing against it, but nobody would ask for it here.
 func leftInSingleUser(m *move.Move, ms *machines) error {
 	name := m.Hypervisor.Name + guestFile(m)
-	for i, line := range bytes.Split(ms.files[name], []byte("\n")) {
-		if f, err := bhyve.Parse(name, line); err == nil && f.SingleUser() {
-			return bhyve.Problem{File: path.Join(ms.from, name), Line: i + 1, Severity: bhyve.Error,
-				Message: "the guest was left in single-user mode: take -s out, there and in the copy here"}
-		}
+	f, err := bhyve.Parse(name, ms.files[name])
+	if err != nil || !f.SingleUser() {
+		return err
 	}
-	return nil
+	if err := f.SetSingleUser(false); err != nil {
+		return err
+	}
+	before, after := textfile.Lines(ms.files[name]), textfile.Lines(f.Bytes())
+	line := slices.IndexFunc(before, func(line string) bool { return !slices.Contains(after, line) })
+	return bhyve.Problem{File: path.Join(ms.from, name), Line: line + 1, Severity: bhyve.Error,
+		Message: "the guest was left in single-user mode: take -s out, there and in the copy here"}
 }
 
-// describeGuest is what vm-bhyve's file is to say of the guest. What the move
-// file does not know stays as it is in the file.
-func describeGuest(m *move.Move) (g bhyve.Guest, err error) {
-	vm := m.Guest.VM
-	memory, err := bhyve.ParseSize(vm.Memory)
+// describeGuest makes vm-bhyve's file say what the move file says. More disks
+// and NICs, and boot commands of its own, stay as they are in the file.
+func describeGuest(f *bhyve.File, vm move.VM, memory bhyve.Size, mac net.HardwareAddr) error {
+	g, err := f.Guest()
 	if err != nil {
-		return g, m.Problem("guest.vm.memory", "%v", err)
+		return err
 	}
-	mac, err := net.ParseMAC(vm.MAC)
-	if err != nil {
-		return g, m.Problem("guest.vm.mac", "%v", err)
+	g.CPU, g.Memory, g.UUID = vm.CPU, memory, vm.UUID
+	g.Loader = cmp.Or(g.Loader, "grub")
+	if len(g.NICs) == 0 {
+		g.NICs = []bhyve.NIC{{Type: "virtio-net"}}
 	}
-	return bhyve.Guest{
-		Loader:      "grub",
-		CPU:         vm.CPU,
-		Memory:      memory,
-		UUID:        vm.UUID,
-		NICs:        []bhyve.NIC{{Type: "virtio-net", Switch: vm.Switch, MAC: mac}},
-		Disks:       []bhyve.Disk{{Type: "virtio-blk", Name: vm.Disk}},
-		GrubInstall: []string{"knetbsd -h -r cd0a /netbsd"},
-		GrubRun:     []string{"knetbsd -h -r ld0a /netbsd"},
-	}, nil
+	g.NICs[0].Switch, g.NICs[0].MAC = vm.Switch, mac
+	if len(g.Disks) == 0 {
+		g.Disks = []bhyve.Disk{{Type: "virtio-blk"}}
+	}
+	g.Disks[0].Name = vm.Disk
+	if len(g.GrubInstall) == 0 {
+		g.GrubInstall = []string{"knetbsd -h -r cd0a /netbsd"}
+	}
+	if len(g.GrubRun) == 0 {
+		g.GrubRun = []string{"knetbsd -h -r ld0a /netbsd"}
+	}
+	return f.SetGuest(g)
 }
 
 // singleUser is the same file with -s, in a folder of its own.
@@ -116,7 +130,7 @@ func singleUser(vm rendered) (rendered, error) {
 		return rendered{}, err
 	}
 	if err := f.SetSingleUser(true); err != nil {
-		return rendered{}, err
+		return rendered{}, fmt.Errorf("%s: %w", vm.Dir+vm.Path, err)
 	}
 	return rendered{Dir: vm.Dir + "-single-user", Path: vm.Path, Mode: vm.Mode, Changes: f.Changes(), data: f.Bytes()}, nil
 }
@@ -124,6 +138,9 @@ func singleUser(vm rendered) (rendered, error) {
 // homeNetwork renders the guest's network files for home.
 func homeNetwork(m *move.Move, ms *machines) ([]rendered, error) {
 	guest, home := m.Guest.Name, m.Guest.Home
+	if err := asksDHCP(m, ms); err != nil { // before the edit, so that its line is today's
+		return nil, err
+	}
 	lan, err := edit(ms, guest, "/etc/ifconfig."+home.Iface, netbsdcfg.ParseIfconfig, func(f *netbsdcfg.Ifconfig) error {
 		for _, p := range f.Addrs() {
 			if p == home.Address {
@@ -139,9 +156,6 @@ func homeNetwork(m *move.Move, ms *machines) ([]rendered, error) {
 		return f.AddLine("up")
 	})
 	if err != nil {
-		return nil, err
-	}
-	if err := asksDHCP(m, ms); err != nil {
 		return nil, err
 	}
 	wg, _, err := tunnelFile(m, ms, netbsdcfg.WireGuard{

@@ -150,6 +150,11 @@ func TestMistakes(t *testing.T) {
 		{"the single-user flag left on",
 			replace("in/garage/vm/senate/senate.conf", "-h -r ld0a", "-h -s -r ld0a"),
 			"in/garage/vm/senate/senate.conf:10", []string{"single-user"}},
+		{"the single-user flag left on in a later command",
+			replace("in/garage/vm/senate/senate.conf", "/netbsd\"\nuuid", "/netbsd\"\ngrub_run1=\"knetbsd -s -r dk1 /netbsd\"\nuuid"),
+			"in/garage/vm/senate/senate.conf:11", []string{"single-user"}},
+		{"a guest that GRUB does not boot", replace("in/garage/vm/senate/senate.conf", "grub_run0=\"knetbsd -h -r ld0a /netbsd\"", "grub_run0=\"chainloader +1\""),
+			"garage/vm/senate/senate.conf: ", []string{"no grub_run line boots a NetBSD kernel"}},
 		{"a header that nginx drops",
 			replace("in/ingress/etc/nginx/sites-available/default", "location / {", "location / { proxy_set_header X-Real_IP $remote_addr;"),
 			"in/ingress/etc/nginx/sites-available/default:6:32: ", []string{"X-Real_IP", "write X-Real-IP"}},
@@ -361,6 +366,22 @@ func TestRCConfDiffersOnlyInTheLinesNamed(t *testing.T) {
 	line := "defaultroute=\"198.51.100.1\"\t# the provider's; ask before changing -- jw"
 	assert.Equal(t, []string{"-" + line, "+#" + line, "-pf=YES", "+pf=NO"},
 		changedLines(t, filepath.Join(dir, "out/diffs/06-first-boot/senate/etc/rc.conf.diff")))
+}
+
+func TestWhatTheMoveFileDoesNotKnowOfTheGuestStays(t *testing.T) {
+	dir := sampleDir(t)
+	conf := filepath.Join(dir, "in/garage/vm/senate/senate.conf")
+	data, err := os.ReadFile(conf)
+	require.NoError(t, err)
+	own := "disk1_type=\"virtio-blk\"\ndisk1_name=\"mail.img\"\n" +
+		"network1_type=\"e1000\"\nnetwork1_switch=\"lan\"\npassthru0=\"6/0/0\"\n"
+	text := strings.ReplaceAll(string(data), "ld0a", "dk3") + own
+	require.NoError(t, os.WriteFile(conf, []byte(text), 0o600))
+	code, _, stderr := migrate(t, dir)
+	require.Equal(t, 0, code, stderr)
+	assert.Equal(t, []string{
+		`-memory="1024M"   # more when it runs`, `+memory="2048M"   # more when it runs`, `+network0_mac="02:00:5e:00:53:04"`,
+	}, changedLines(t, filepath.Join(dir, "out/diffs/06-first-boot/garage/vm/senate/senate.conf.diff")))
 }
 
 func TestBothDefaultRoutesOfTheProviderGo(t *testing.T) {

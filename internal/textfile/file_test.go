@@ -31,6 +31,18 @@ func read(t *testing.T, path string) string {
 	return string(data)
 }
 
+// needRoot skips a test that gives files away.
+func needRoot(t *testing.T) {
+	t.Helper()
+	if os.Getuid() == 0 {
+		return
+	}
+	if os.Getenv("REHOST_REAL") == "require" {
+		t.Fatal("must run as root")
+	}
+	t.Skip("root: only root can give files away")
+}
+
 // names lists a directory, so that a forgotten temporary file fails a test.
 func names(t *testing.T, dir string) []string {
 	t.Helper()
@@ -97,9 +109,7 @@ func TestSaveOfTheSameTextTouchesNothing(t *testing.T) {
 }
 
 func TestSaveKeepsOwnerModeAndSetIDBits(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("root: only root can give files away")
-	}
+	needRoot(t)
 	path := write(t, filepath.Join(t.TempDir(), "f"), "old\n", 0o640)
 	require.NoError(t, os.Chown(path, 12, 34))
 	require.NoError(t, os.Chmod(path, 0o640|fs.ModeSetgid))

@@ -64,9 +64,7 @@ func TestOutputIsInstalledBelowTheRoot(t *testing.T) {
 }
 
 func TestOutputKeepsTheOwner(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("root: only root can give files away")
-	}
+	needRoot(t)
 	root := t.TempDir()
 	path := write(t, filepath.Join(root, "f"), "old\n", 0o644)
 	require.NoError(t, os.Chown(path, 12, 34))
