@@ -1,0 +1,3 @@
+package zone
+
+import _ "github.com/miekg/dns"
