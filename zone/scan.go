@@ -1,0 +1,413 @@
+package zone
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// A kind says what a line of a zone file is.
+type kind uint8
+
+const (
+	filler    kind = iota // comments and blank lines, as many as follow each other
+	record                // a resource record
+	setTTL                // $TTL
+	setOrigin             // $ORIGIN
+	include               // $INCLUDE
+	generate              // $GENERATE
+	date                  // $DATE, which named writes into files of its own
+)
+
+// An entry is a logical line of a block, and what it means. It is small because
+// a zone may have millions.
+type entry struct {
+	start uint32 // in the block's text; the entry ends where the next begins
+	hash  uint32 // of the owner's absolute name, ignoring case
+	ttl   uint32 // as named takes it from this line; see File.rrsetTTL for the set's
+	typ   uint16
+	kind  kind
+	flags uint8
+}
+
+const (
+	inherits uint8 = 1 << iota // the owner is that of the record before
+	ownTTL                     // a TTL is written
+	ownClass                   // a class is written
+	outside                    // the owner is not in the zone: named ignores the record
+)
+
+// A line is an entry taken apart.
+type line struct {
+	toks                    []token
+	blank                   int // bytes of white space that it begins with
+	owner, ttl, class, data int // indexes of tokens, data being the first of the record's; -1 if it is not written
+}
+
+// A state is what a line's meaning depends on, beside its own text. It passes
+// from line to line, and through included files.
+type state struct {
+	origin *domain
+	owner  owner
+	last   ttlState   // the TTL before
+	def    ttlState   // $TTL, or the SOA's minimum where the SOA has no TTL
+	seen   []typedTTL // of the types at this owner, while there is no default
+	parent *frame     // what comes back when the included file ends; nil in the main file
+}
+
+type ttlState struct {
+	ttl   uint32
+	known bool
+}
+
+type typedTTL struct {
+	typ, covers uint16
+	ttl         uint32
+}
+
+// An owner is a name as written, and the origin that completes it.
+type owner struct {
+	text    []byte // nil: there is none yet
+	origin  *domain
+	hash    uint32
+	outside bool
+}
+
+// name returns the absolute name.
+func (o owner) name() string {
+	if o.text == nil {
+		return ""
+	}
+	name, err := absoluteName(o.text, o.origin.text)
+	if err != nil {
+		panic("zone: an owner that was accepted is no name: " + err.Error())
+	}
+	return name
+}
+
+// same reports whether named takes the two for one block of records, which it
+// does only if they are spelled in the same case.
+func (o owner) same(p owner) bool {
+	if o.hash != p.hash || (o.text == nil) != (p.text == nil) {
+		return false
+	}
+	return bytes.Equal(o.text, p.text) && o.origin == p.origin || o.name() == p.name()
+}
+
+// A frame is what an included file does not change for the file that includes
+// it. The TTLs it does change.
+type frame struct {
+	origin *domain
+	owner  owner
+	parent *frame
+}
+
+func (f *frame) equal(g *frame) bool {
+	if f == g || f == nil || g == nil {
+		return f == g
+	}
+	return f.origin.text == g.origin.text && f.owner.same(g.owner) && f.parent.equal(g.parent)
+}
+
+func (s state) equal(t state) bool {
+	if s.origin.text != t.origin.text || !s.owner.same(t.owner) || s.last != t.last || s.def != t.def ||
+		len(s.seen) != len(t.seen) || !s.parent.equal(t.parent) {
+		return false
+	}
+	for i := range s.seen {
+		if s.seen[i] != t.seen[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// A scanner reads lines as dns_master_load of BIND does, and tells what each
+// means in the state that the lines before have left.
+type scanner struct {
+	lexer
+	state
+	apex *domain
+	line line // the last one read
+}
+
+// A lineError is a line that named refuses, and where.
+type lineError struct {
+	at  int // in the text
+	err error
+}
+
+func (e *lineError) Error() string { return e.err.Error() }
+
+func failAt(at int, format string, args ...any) error {
+	return &lineError{at, fmt.Errorf(format, args...)}
+}
+
+// read reads the line that begins at pos, up to and with its line end, and goes
+// on to the state that it leaves. Unless whole is set, the tokens of a record's
+// data may be missing: most who read a file want to know where a record stands
+// and whose it is.
+func (s *scanner) read(e *entry, whole bool) (err error) {
+	*e = entry{start: uint32(s.pos)}
+	s.line = line{toks: s.line.toks[:0], owner: -1, ttl: -1, class: -1, data: -1}
+	s.depth = 0
+	if err = s.meaning(e); err == nil {
+		if whole || e.kind > record || s.needsData(e) {
+			err = s.others()
+		} else if lexErr := s.rest(); lexErr != nil {
+			err = s.lexError(lexErr)
+		}
+	}
+	if err == nil {
+		err = s.apply(e)
+	}
+	if err != nil {
+		s.skipComment() // what follows a broken line is read too
+	}
+	s.endLine()
+	return err
+}
+
+// meaning reads a line up to its type.
+func (s *scanner) meaning(e *entry) error {
+	from := s.pos
+	for s.pos < len(s.text) && (s.text[s.pos] == ' ' || s.text[s.pos] == '\t') {
+		s.pos++
+	}
+	s.line.blank = s.pos - from
+	first, err := s.token()
+	if first == nil {
+		return err // nil: a comment or a blank line
+	}
+	if s.line.blank == 0 && len(first.text) > 0 && first.text[0] == '$' {
+		return s.directive(e, first)
+	}
+	e.kind = record
+	if s.line.blank > 0 {
+		if s.owner.text == nil {
+			return failAt(first.start, "record without an owner: the line begins with white space, and no record stands before it")
+		}
+		e.flags = inherits
+	} else {
+		s.line.owner = 0
+		if err := s.newOwner(first); err != nil {
+			return err
+		}
+		if first, err = s.need("the type"); err != nil {
+			return err
+		}
+	}
+	if err := s.header(e, first); err != nil {
+		return err
+	}
+	e.hash = s.owner.hash
+	if s.owner.outside {
+		e.flags |= outside
+	} else if e.typ == typeSOA && !strings.EqualFold(s.owner.name(), s.apex.text) {
+		return failAt(s.line.toks[s.line.data-1].start, "SOA record that is not at the zone's apex %s", s.apex.text)
+	}
+	return nil
+}
+
+func (s *scanner) newOwner(t *token) error {
+	hash, absolute, err := s.origin.hashOf(t.text)
+	if err != nil {
+		return failAt(t.start, "owner %q: %w", t.text, err)
+	}
+	o := owner{text: t.text, origin: s.origin, hash: hash, outside: s.origin.outside}
+	if absolute {
+		o.outside = s.isOutside(t.text)
+	}
+	if len(s.seen) > 0 && !s.owner.same(o) {
+		s.seen = nil
+	}
+	s.owner = o
+	return nil
+}
+
+// isOutside reports whether an absolute name is not in the zone.
+func (s *scanner) isOutside(name []byte) bool {
+	// A zone that a program wrote has absolute names only, so this must be quick.
+	apex := s.apex.suffix
+	if cut := len(name) - len(apex); cut > 0 && name[cut-1] == '.' && string(name[cut:]) == apex && bytes.IndexByte(name, '\\') < 0 {
+		return false
+	}
+	full, err := absoluteName(name, ".")
+	return err == nil && !below(full, s.apex.text)
+}
+
+// header reads TTL and class, in either order, and the type. t is the first of
+// them.
+func (s *scanner) header(e *entry, t *token) (err error) {
+	class, hasClass := uint16(classIN), false
+	takeClass := func() error {
+		c, ok := classCode(t.text)
+		if !ok || t.quoted {
+			return nil
+		}
+		class, hasClass = c, true
+		s.line.class = len(s.line.toks) - 1
+		e.flags |= ownClass
+		t, err = s.need("the type")
+		return err
+	}
+	if err := takeClass(); err != nil {
+		return err
+	}
+	if ttl, ok := readTTL(t.text); ok && !t.quoted {
+		s.line.ttl = len(s.line.toks) - 1
+		e.flags |= ownTTL
+		e.ttl = limitTTL(ttl)
+		if t, err = s.need("the type"); err != nil {
+			return err
+		}
+	}
+	if !hasClass {
+		if err := takeClass(); err != nil {
+			return err
+		}
+	}
+	typ, ok := typeCode(t.text)
+	switch {
+	case t.quoted || !ok:
+		return failAt(t.start, "unknown type %q", t.text)
+	case class != classIN:
+		c := s.line.toks[s.line.class]
+		return failAt(c.start, "class %q in a zone of class IN", c.text)
+	}
+	if err := standsInZone(typ); err != nil {
+		return failAt(t.start, "type %s %w", t.text, err)
+	}
+	e.typ = typ
+	s.line.data = len(s.line.toks)
+	return nil
+}
+
+// needsData reports whether the TTL of a record depends on its data.
+func (s *scanner) needsData(e *entry) bool {
+	return e.kind == record && !s.def.known && (e.typ == typeSOA || e.typ == typeRRSIG || e.typ == typeSIG)
+}
+
+// others reads the remaining tokens of the line.
+func (s *scanner) others() error {
+	for {
+		if t, err := s.token(); t == nil {
+			return err
+		}
+	}
+}
+
+// token reads the next token of the line, nil if there is none.
+func (s *scanner) token() (*token, error) {
+	n := len(s.line.toks)
+	s.line.toks = append(s.line.toks, token{})
+	ok, err := s.next(&s.line.toks[n])
+	if !ok {
+		s.line.toks = s.line.toks[:n]
+		if err != nil {
+			err = s.lexError(err)
+		}
+		return nil, err
+	}
+	return &s.line.toks[n], nil
+}
+
+// need reads a token that must be there.
+func (s *scanner) need(what string) (*token, error) {
+	t, err := s.token()
+	if t == nil && err == nil {
+		err = failAt(s.pos, "%s is missing", what)
+	}
+	return t, err
+}
+
+func (s *scanner) lexError(err error) error {
+	at := s.pos
+	if errors.Is(err, errOpenParen) {
+		at = s.opened
+	}
+	return &lineError{at, err}
+}
+
+// apply takes what a line that was read says to those after it.
+func (s *scanner) apply(e *entry) error {
+	switch e.kind {
+	case record, generate:
+		return s.takeTTL(e)
+	case setTTL:
+		ttl, ok := readTTL(s.line.toks[1].text)
+		if !ok {
+			return failAt(s.line.toks[1].start, "bad TTL %q", s.line.toks[1].text)
+		}
+		e.ttl = limitTTL(ttl)
+		s.def = ttlState{e.ttl, true}
+		s.last, s.seen = s.def, nil
+	case setOrigin:
+		d, err := s.domainAt(1)
+		if err != nil {
+			return err
+		}
+		s.origin = d
+	}
+	return nil
+}
+
+// takeTTL gives a record its TTL (RFC 1035 and 2308, as BIND reads them).
+func (s *scanner) takeTTL(e *entry) error {
+	switch {
+	case e.flags&ownTTL != 0:
+		s.last = ttlState{e.ttl, true}
+	case s.def.known:
+		s.last = s.def
+	case !s.last.known && e.typ == typeSOA && e.kind == record:
+		minimum, ok := soaMinimum(s.line.toks[s.line.data:])
+		if !ok {
+			return failAt(s.line.toks[s.line.data-1].start, "SOA record without a minimum that is a TTL, and there is no other TTL")
+		}
+		s.def = ttlState{limitTTL(minimum), true}
+		s.last = s.def
+	case !s.last.known && e.flags&outside == 0:
+		return failAt(s.line.toks[0].start, "no TTL: there is neither one in the record, nor $TTL, nor one before")
+	}
+	e.ttl = s.last.ttl
+	if s.def.known || e.kind == generate || e.flags&outside != 0 {
+		return nil
+	}
+	// The first record of a type at an owner decides for the others. Where there
+	// is no default, it does so for the records that follow, too.
+	t := typedTTL{typ: e.typ, covers: s.covers(e), ttl: e.ttl}
+	for _, first := range s.seen {
+		if first.typ == t.typ && first.covers == t.covers {
+			e.ttl, s.last.ttl = first.ttl, first.ttl
+			return nil
+		}
+	}
+	s.seen = append(s.seen[:len(s.seen):len(s.seen)], t) // states share it
+	return nil
+}
+
+// covers is the type that a signature is for: signatures for different types are
+// different RRsets.
+func (s *scanner) covers(e *entry) uint16 {
+	if e.typ != typeRRSIG && e.typ != typeSIG || len(s.line.toks) <= s.line.data {
+		return 0
+	}
+	typ, _ := typeCode(s.line.toks[s.line.data].text)
+	return typ
+}
+
+// soaMinimum reads the last field of an SOA's data.
+func soaMinimum(data []token) (uint32, bool) {
+	if raw, ok := genericData(data); ok {
+		if len(raw) < 4 {
+			return 0, false
+		}
+		return binary.BigEndian.Uint32(raw[len(raw)-4:]), true
+	}
+	if len(data) != 7 {
+		return 0, false
+	}
+	return readTTL(data[6].text)
+}
