@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/miekg/dns"
 )
 
 // A kind says what a line of a zone file is.
@@ -205,7 +207,7 @@ func (s *scanner) meaning(e *entry) error {
 	e.hash = s.owner.hash
 	if s.owner.outside {
 		e.flags |= outside
-	} else if e.typ == typeSOA && !strings.EqualFold(s.owner.name(), s.apex.text) {
+	} else if e.typ == dns.TypeSOA && !strings.EqualFold(s.owner.name(), s.apex.text) {
 		return failAt(s.line.toks[s.line.data-1].start, "SOA record that is not at the zone's apex %s", s.apex.text)
 	}
 	return nil
@@ -241,7 +243,7 @@ func (s *scanner) isOutside(name []byte) bool {
 // header reads TTL and class, in either order, and the type. t is the first of
 // them.
 func (s *scanner) header(e *entry, t *token) (err error) {
-	class, hasClass := uint16(classIN), false
+	class, hasClass := uint16(dns.ClassINET), false
 	takeClass := func() error {
 		c, ok := classCode(t.text)
 		if !ok || t.quoted {
@@ -273,7 +275,7 @@ func (s *scanner) header(e *entry, t *token) (err error) {
 	switch {
 	case t.quoted || !ok:
 		return failAt(t.start, "unknown type %q", t.text)
-	case class != classIN:
+	case class != dns.ClassINET:
 		c := s.line.toks[s.line.class]
 		return failAt(c.start, "class %q in a zone of class IN", c.text)
 	}
@@ -285,9 +287,21 @@ func (s *scanner) header(e *entry, t *token) (err error) {
 	return nil
 }
 
+// standsInZone refuses the types that are for queries, and two that RFC 1123
+// has abolished.
+func standsInZone(typ uint16) error {
+	switch {
+	case typ == dns.TypeMD || typ == dns.TypeMF:
+		return errors.New("is obsolete")
+	case typ == 0 || typ == dns.TypeOPT || 128 <= typ && typ <= 255:
+		return errors.New("cannot stand in a zone")
+	}
+	return nil
+}
+
 // needsData reports whether the TTL of a record depends on its data.
 func (s *scanner) needsData(e *entry) bool {
-	return e.kind == record && !s.def.known && (e.typ == typeSOA || e.typ == typeRRSIG || e.typ == typeSIG)
+	return e.kind == record && !s.def.known && (e.typ == dns.TypeSOA || e.typ == dns.TypeRRSIG || e.typ == dns.TypeSIG)
 }
 
 // others reads the remaining tokens of the line.
@@ -361,7 +375,7 @@ func (s *scanner) takeTTL(e *entry) error {
 		s.last = ttlState{e.ttl, true}
 	case s.def.known:
 		s.last = s.def
-	case !s.last.known && e.typ == typeSOA && e.kind == record:
+	case !s.last.known && e.typ == dns.TypeSOA && e.kind == record:
 		minimum, ok := soaMinimum(s.line.toks[s.line.data:])
 		if !ok {
 			return failAt(s.line.toks[s.line.data-1].start, "SOA record without a minimum that is a TTL, and there is no other TTL")
@@ -391,7 +405,7 @@ func (s *scanner) takeTTL(e *entry) error {
 // covers is the type that a signature is for: signatures for different types are
 // different RRsets.
 func (s *scanner) covers(e *entry) uint16 {
-	if e.typ != typeRRSIG && e.typ != typeSIG || len(s.line.toks) <= s.line.data {
+	if e.typ != dns.TypeRRSIG && e.typ != dns.TypeSIG || len(s.line.toks) <= s.line.data {
 		return 0
 	}
 	typ, _ := typeCode(s.line.toks[s.line.data].text)

@@ -75,6 +75,9 @@ func Parse(name string, data []byte) *File {
 	return &File{name: name, read: bytes.Clone(data)}
 }
 
+// Borrow is Parse without a copy: data must not be modified afterwards.
+func Borrow(name string, data []byte) *File { return &File{name: name, read: data} }
+
 // Name returns the path, or the name given to Parse.
 func (f *File) Name() string { return f.name }
 

@@ -1,0 +1,175 @@
+package zone
+
+import (
+	"iter"
+	"slices"
+
+	"github.com/miekg/dns"
+)
+
+// An RRset has one TTL (RFC 2181, section 5.2), though each of its records may
+// be written with its own. named takes records with one owner that follow each
+// other as a group, in which the first record of a type decides. Of several
+// groups, the one that ends last does.
+
+// rrsetTTL is the TTL with which named serves a set, which is in the order of
+// the files.
+func (f *File) rrsetTTL(set []member) uint32 {
+	ttl := set[0].entry.ttl
+	if !mixed(set) {
+		return ttl
+	}
+	next, winner := 0, 0 // winner is the group that decides, as far as has been read
+	for m, group := range f.groups(set[0].at.block, set[len(set)-1].at.block) {
+		if m.at != set[next].at {
+			continue
+		}
+		if group != winner {
+			ttl, winner = m.entry.ttl, group
+			if m.made {
+				// What a $GENERATE makes is taken at once, and before the group
+				// around it, which decides if it has a record of the set.
+				winner = 0
+			}
+		}
+		for next < len(set) && set[next].at == m.at {
+			next++
+		}
+		if next == len(set) {
+			break
+		}
+	}
+	return ttl
+}
+
+func mixed(set []member) bool {
+	return slices.ContainsFunc(set, func(m member) bool { return m.entry.ttl != set[0].entry.ttl })
+}
+
+// groups yields the records of some blocks with the number of the group, which is
+// not 0.
+func (f *File) groups(first, last int) iter.Seq2[*member, int] {
+	return func(yield func(*member, int) bool) {
+		var (
+			group, block   int
+			current        owner
+			delegated      []string // to whom, where the current owner is a zone cut
+			glue           owner
+			below, ongoing int // groups of glue: how many, and the present one
+		)
+		for m := range walk(f.blocks, f.apex, between(first, last)) {
+			number := 0
+			switch crossed := f.crossed(block, m.at.block); {
+			case m.made:
+				number = group // it leaves the group open
+			case group > 0 && !crossed && m.owner.same(current):
+				number, ongoing = group, 0
+			case group > 0 && !crossed && slices.Contains(delegated, nameKey(m.name())):
+				// The address of a name server below the cut does not end the group.
+				if ongoing == 0 || !m.owner.same(glue) {
+					below--
+					glue, ongoing = m.owner, below
+				}
+				number = ongoing
+			default:
+				group, current, delegated, ongoing = group+1, m.owner, nil, 0
+				number = group
+			}
+			if !m.made {
+				block = m.at.block
+				if m.typ == dns.TypeNS && len(m.data) == 1 {
+					if target, err := absoluteName(m.data[0].text, m.origin.text); err == nil {
+						delegated = append(delegated, nameKey(target))
+					}
+				}
+			}
+			if !yield(m, number) {
+				return
+			}
+		}
+	}
+}
+
+// crossed reports whether an included file begins or ends between two blocks.
+func (f *File) crossed(from, to int) bool {
+	for _, b := range f.blocks[from:to] {
+		if b.child || b.last {
+			return true
+		}
+	}
+	return false
+}
+
+func between(first, last int) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for i := first; i <= last && yield(i); i++ {
+		}
+	}
+}
+
+// A setKey names an RRset.
+type setKey struct {
+	name        string // as nameKey has it
+	typ, covers uint16
+}
+
+// mixedTTLs returns the TTLs of those sets whose records are written with
+// different ones. Most zones have none.
+func (f *File) mixedTTLs() map[setKey]uint32 {
+	if f.oneTTL() {
+		return nil
+	}
+	type half struct { // a setKey without the cost of a name
+		hash        uint32
+		typ, covers uint16
+	}
+	first, suspects := map[half]uint32{}, map[half]bool{}
+	for m := range walk(f.blocks, f.apex, f.everywhere()) {
+		key := half{m.entry.hash, m.typ, m.covers}
+		if ttl, ok := first[key]; !ok {
+			first[key] = m.entry.ttl
+		} else if ttl != m.entry.ttl {
+			suspects[key] = true
+		}
+	}
+	if len(suspects) == 0 {
+		return nil
+	}
+	ttls, done := map[setKey]uint32{}, map[string]bool{}
+	for m := range walk(f.blocks, f.apex, f.everywhere()) {
+		if !suspects[half{m.entry.hash, m.typ, m.covers}] || done[nameKey(m.name())] {
+			continue
+		}
+		done[nameKey(m.name())] = true
+		members := f.members(m.name(), nil)
+		for i := range members {
+			key := setKey{nameKey(m.name()), members[i].typ, members[i].covers}
+			if _, ok := ttls[key]; ok {
+				continue
+			}
+			if set := sameSet(members, &members[i]); mixed(set) {
+				ttls[key] = f.rrsetTTL(set)
+			}
+		}
+	}
+	return ttls
+}
+
+// oneTTL reports whether all records are written with the same TTL.
+func (f *File) oneTTL() bool {
+	var ttl uint32
+	found := false
+	for _, b := range f.blocks {
+		for i := range b.entries {
+			e := &b.entries[i]
+			if e.kind != record && e.kind != generate {
+				continue
+			}
+			if found && e.ttl != ttl {
+				return false
+			}
+			ttl, found = e.ttl, true
+		}
+	}
+	return true
+}
