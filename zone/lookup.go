@@ -79,7 +79,7 @@ func (c *cursor) next(end int) bool {
 	return false
 }
 
-// at returns a cursor that has read the entry at p.
+// cursorAt returns a cursor that has read the entry at p.
 func (f *File) cursorAt(p pos) *cursor {
 	c := newCursor(f.blocks, p.block, f.apex)
 	for c.next(p.block + 1) {

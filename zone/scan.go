@@ -44,8 +44,9 @@ const (
 // A line is an entry taken apart.
 type line struct {
 	toks                    []token
-	blank                   int // bytes of white space that it begins with
-	owner, ttl, class, data int // indexes of tokens, data being the first of the record's; -1 if it is not written
+	blank                   int  // bytes of white space that it begins with
+	owner, ttl, class, data int  // indexes of tokens, data being the first of the record's; -1 if it is not written
+	minimum                 bool // it is the SOA record whose minimum is the default TTL
 }
 
 // A state is what a line's meaning depends on, beside its own text. It passes
@@ -381,7 +382,7 @@ func (s *scanner) takeTTL(e *entry) error {
 			return failAt(s.line.toks[s.line.data-1].start, "SOA record without a minimum that is a TTL, and there is no other TTL")
 		}
 		s.def = ttlState{limitTTL(minimum), true}
-		s.last = s.def
+		s.last, s.line.minimum = s.def, true
 	case !s.last.known && e.flags&outside == 0:
 		return failAt(s.line.toks[0].start, "no TTL: there is neither one in the record, nor $TTL, nor one before")
 	}

@@ -1,6 +1,12 @@
 package zone
 
-import "encoding/hex"
+import (
+	"bytes"
+	"encoding/hex"
+	"strconv"
+
+	"github.com/miekg/dns"
+)
 
 func nameFields(typ uint16, toks []token) []int {
 	switch typ {
@@ -28,4 +34,17 @@ func genericData(toks []token) ([]byte, bool) {
 	return b, err == nil
 }
 
-func (f *File) Serial() (uint32, error) { return 0, nil }
+func isGeneric(typ uint16, toks []token) bool {
+	_, ok := genericData(toks)
+	return ok
+}
+
+func rdataRR(owner string, ttl uint32, class, typ uint16, toks []token, origin string) (dns.RR, error) {
+	return dns.NewRR(owner + " " + strconv.Itoa(int(ttl)) + " IN " + typeName(typ) + " " + dataText(typ, toks, origin))
+}
+
+func wireData(rr dns.RR) ([]byte, error) {
+	buf := make([]byte, 65535)
+	n, err := dns.PackRR(rr, buf, 0, nil, false)
+	return bytes.ToLower(buf[len(rr.Header().Name):n]), err
+}

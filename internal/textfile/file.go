@@ -98,13 +98,15 @@ func (f *File) Save(ctx context.Context, data []byte) error {
 	return Save(ctx, Edit{f, data})
 }
 
-// An Edit is a file and the text that it is to have.
+// An Edit is a file and the text that it is to have, which must not be modified
+// afterwards.
 type Edit struct {
 	File *File
 	Data []byte
 }
 
-func (e Edit) changed() bool { return e.File.mode != 0 || !bytes.Equal(e.File.read, e.Data) }
+// Changed reports whether the file would be replaced.
+func (e Edit) Changed() bool { return e.File.mode != 0 || !bytes.Equal(e.File.read, e.Data) }
 
 // Save replaces all files whose text differs from what was read, in the order
 // given, and leaves the others alone. The new texts are written and flushed to
@@ -122,7 +124,7 @@ func Save(ctx context.Context, edits ...Edit) error {
 	}()
 	var todo []Edit
 	for _, e := range edits {
-		if !e.changed() {
+		if !e.Changed() {
 			continue
 		}
 		if e.File.path == "" {
@@ -146,7 +148,7 @@ func Save(ctx context.Context, edits ...Edit) error {
 		if err := staged[i].commit(); err != nil {
 			return err
 		}
-		e.File.read, e.File.mode = bytes.Clone(e.Data), 0
+		e.File.read, e.File.mode = e.Data, 0
 	}
 	return nil
 }

@@ -1,0 +1,430 @@
+package zone
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// An edit is a set of changes to a zone, which take effect together or not at
+// all. What it does not name keeps its meaning: apply reads the changed text
+// again, compares, and where a line has lost the owner or the TTL that it took
+// from a line before, writes it into that line.
+type edit struct {
+	f       *File
+	changes map[pos]*change
+
+	// ttl gives the TTL that a line that is not changed must have afterwards; nil:
+	// the one that it had. It is false for a line that may take any.
+	ttl func(c *cursor) (uint32, bool)
+
+	sets []wantedSet
+}
+
+// A change is what happens to one entry.
+type change struct {
+	remove bool
+	cuts   []cut
+	before []newLine // for the start of a file
+	after  []newLine
+	ttl    *uint32 // that the entry is to have; nil: as edit.ttl says
+	key    string  // of the data that it is to have; "": the same as before
+}
+
+// A cut replaces a part of a block's text.
+type cut struct {
+	from, to int
+	with     string
+}
+
+// A newLine is a line to insert, without its line end, and what it must mean.
+type newLine struct {
+	text string
+	kind kind
+	name string
+	typ  uint16
+	ttl  uint32
+	key  string // of the data
+}
+
+// A wantedSet is an RRset that must have a TTL after the edit.
+type wantedSet struct {
+	name        string
+	typ, covers uint16
+	ttl         uint32
+}
+
+func (f *File) newEdit() *edit { return &edit{f: f, changes: map[pos]*change{}} }
+
+func (e *edit) at(p pos) *change {
+	if e.changes[p] == nil {
+		e.changes[p] = &change{}
+	}
+	return e.changes[p]
+}
+
+// errKeeps is an edit that would change what another record means, in a way that
+// cannot be helped.
+var errKeeps = errors.New("the edit would change the meaning of another record")
+
+// apply makes the changes, or returns an error and makes none.
+func (e *edit) apply() error {
+	if len(e.changes) == 0 {
+		return nil
+	}
+	fixed := map[fix]bool{}
+	for {
+		for p := range e.changes {
+			if err := e.f.editable(p); err != nil {
+				return err
+			}
+		}
+		blocks, regions, err := e.rewrite()
+		if err != nil {
+			return err
+		}
+		broken, ok, err := e.verify(blocks, regions)
+		if err != nil {
+			return err
+		}
+		if ok {
+			if more, err := e.settle(blocks); err != nil {
+				return err
+			} else if !more {
+				e.f.index.replaced(e.f.blocks, blocks)
+				e.f.blocks, e.f.edited = blocks, true
+				return nil
+			}
+			continue
+		}
+		if fixed[broken] {
+			return fmt.Errorf("%s:%d: %w", e.f.blocks[broken.at.block].src.file.Name(), e.f.lineOf(broken.at), errKeeps)
+		}
+		fixed[broken] = true
+		e.write(broken)
+	}
+}
+
+// editable refuses to edit a file that the zone includes more than once, because
+// every change in it is several.
+func (f *File) editable(p pos) error {
+	if src := f.blocks[p.block].src; src.uses > 1 {
+		return fmt.Errorf("%s:%d: the zone includes this file %d times: an edit here would be several", src.file.Name(), f.lineOf(p), src.uses)
+	}
+	return nil
+}
+
+// A region is a run of blocks, old and new, that are not the same.
+type region struct{ oldFrom, oldTo, newFrom, newTo int }
+
+// rewrite makes new blocks from the changes. It reads on after each change until
+// the state is again what it was.
+func (e *edit) rewrite() (blocks []*block, regions []region, err error) {
+	changed := e.byBlock()
+	order := slices.Sorted(mapsKeys(changed))
+	old := e.f.blocks
+	blocks = slices.Clone(old[:order[0]])
+	st := old[order[0]].start
+	for i := order[0]; i < len(old); i++ {
+		b := old[i]
+		here := changed[i]
+		if here == nil && st.equal(b.start) {
+			// Nothing differs up to the next change.
+			n, _ := slices.BinarySearch(order, i)
+			next := len(old)
+			if n < len(order) {
+				next = order[n]
+			}
+			blocks = append(blocks, old[i:next]...)
+			if next == len(old) {
+				break
+			}
+			i, here, st = next, changed[next], old[next].start
+		}
+		from := len(blocks)
+		if blocks, err = e.rescan(blocks, i, st, here); err != nil {
+			return nil, nil, err
+		}
+		st = blocks[len(blocks)-1].after()
+		if n := len(regions); n > 0 && regions[n-1].oldTo == i && regions[n-1].newTo == from {
+			regions[n-1].oldTo, regions[n-1].newTo = i+1, len(blocks)
+		} else {
+			regions = append(regions, region{i, i + 1, from, len(blocks)})
+		}
+	}
+	return blocks, regions, nil
+}
+
+func mapsKeys[V any](m map[int]V) func(func(int) bool) {
+	return func(yield func(int) bool) {
+		for k := range m {
+			if !yield(k) {
+				return
+			}
+		}
+	}
+}
+
+func (e *edit) byBlock() map[int][]int {
+	changed := map[int][]int{}
+	for p := range e.changes {
+		changed[p.block] = append(changed[p.block], p.entry)
+	}
+	for _, entries := range changed {
+		slices.Sort(entries)
+	}
+	return changed
+}
+
+// rescan appends what a block becomes with the changes of some of its entries,
+// or in another state.
+func (e *edit) rescan(blocks []*block, number int, st state, entries []int) ([]*block, error) {
+	b := e.f.blocks[number]
+	text := b.text
+	if len(entries) > 0 {
+		text = e.splice(number, entries)
+	}
+	limit := len(text) + 1
+	if len(b.entries) > 2*blockSize {
+		limit = blockSize
+	}
+	last := len(blocks)
+	for at := 0; at < len(text) || len(blocks) == last; {
+		var failure error
+		nb, s := scan(b.src, text[at:], st, e.f.apex, limit, func(err error) { failure = errors.Join(failure, err) })
+		if failure != nil {
+			return nil, fmt.Errorf("%s: the edit would leave a line that named refuses: %w", b.src.file.Name(), failure)
+		}
+		blocks = append(blocks, nb)
+		at, st = at+s.pos, nb.end
+	}
+	end := blocks[len(blocks)-1]
+	end.child, end.enter, end.last = b.child, b.enter, b.last
+	return blocks, nil
+}
+
+// splice returns the text of a block with the changes.
+func (e *edit) splice(number int, entries []int) []byte {
+	b := e.f.blocks[number]
+	var out bytes.Buffer
+	out.Grow(len(b.text) + 128)
+	done := 0 // of the old text
+	add := func(lines []newLine, at int) {
+		for _, l := range lines {
+			eol := lineEndBefore(b.text, at)
+			if n := out.Len(); n > 0 && byteClass[out.Bytes()[n-1]] != lineEnd {
+				out.WriteString(eol)
+			}
+			out.WriteString(l.text)
+			out.WriteString(eol)
+		}
+	}
+	for _, i := range entries {
+		c := e.changes[pos{number, i}]
+		start, stop := 0, 0
+		if i >= 0 {
+			start, stop = int(b.entries[i].start), b.stop(i)
+		}
+		out.Write(b.text[done:start])
+		done = start
+		add(c.before, start)
+		if !c.remove {
+			slices.SortFunc(c.cuts, func(x, y cut) int { return cmp.Compare(x.from, y.from) })
+			for _, cut := range c.cuts {
+				out.Write(b.text[done:cut.from])
+				out.WriteString(cut.with)
+				done = cut.to
+			}
+			out.Write(b.text[done:stop])
+		}
+		done = stop
+		add(c.after, stop)
+	}
+	out.Write(b.text[done:])
+	return out.Bytes()
+}
+
+// lineEndBefore is how the line before an offset ends, or how most others would.
+func lineEndBefore(text []byte, at int) string {
+	n := bytes.LastIndexAny(text[:at], "\r\n")
+	if n < 0 {
+		if n = bytes.IndexAny(text, "\r\n"); n < 0 {
+			return "\n"
+		}
+		if text[n] == '\r' && n+1 < len(text) && text[n+1] == '\n' {
+			n++
+		}
+	}
+	switch {
+	case text[n] == '\r':
+		return "\r"
+	case n > 0 && text[n-1] == '\r':
+		return "\r\n"
+	}
+	return "\n"
+}
+
+// A fix is what an entry must say itself from now on.
+type fix struct {
+	at  pos
+	own uint8 // inherits: its owner; ownTTL: its TTL
+	ttl uint32
+}
+
+// verify compares what the lines of the regions mean with what they must mean,
+// and returns the first that must be fixed.
+func (e *edit) verify(blocks []*block, regions []region) (broken fix, ok bool, err error) {
+	for _, r := range regions {
+		old, new := newCursor(e.f.blocks, r.oldFrom, e.f.apex), newCursor(blocks, r.newFrom, e.f.apex)
+		inserted := func(lines []newLine) error {
+			for _, l := range lines {
+				if !new.next(r.newTo) || new.entry.kind != l.kind || new.entry.ttl != l.ttl ||
+					l.kind == record && (new.entry.typ != l.typ || nameKey(new.owner.name()) != nameKey(l.name) || new.key() != l.key) {
+					return fmt.Errorf("the line %q would be read as another record", l.text)
+				}
+			}
+			return nil
+		}
+		if c := e.changes[pos{r.oldFrom, -1}]; c != nil {
+			if err := inserted(c.after); err != nil {
+				return fix{}, false, err
+			}
+		}
+		var oldBefore, newBefore owner // of the records before
+		for old.next(r.oldTo) {
+			c := e.changes[old.at]
+			if c == nil {
+				c = &change{}
+			}
+			if err := inserted(c.before); err != nil {
+				return fix{}, false, err
+			}
+			if !c.remove {
+				if !new.next(r.newTo) || new.entry.kind != old.entry.kind || new.entry.typ != old.entry.typ || c.key != "" && c.key != new.key() {
+					return fix{}, false, fmt.Errorf("%s:%d: %w", old.blocks[old.at.block].src.file.Name(), e.f.lineOf(old.at), errKeeps)
+				}
+				if broken, ok := e.compare(old, new, c); !ok {
+					return broken, false, nil
+				}
+				if new.owner.same(newBefore) != old.owner.same(oldBefore) {
+					e.watch(old.owner) // another group: another record may decide
+				}
+				newBefore = new.owner
+			}
+			oldBefore = old.owner
+			if err := inserted(c.after); err != nil {
+				return fix{}, false, err
+			}
+		}
+		if new.next(r.newTo) {
+			return fix{}, false, errors.New("the edit would make a record that was not meant")
+		}
+	}
+	return fix{}, true, nil
+}
+
+func (e *edit) compare(old, new *cursor, c *change) (fix, bool) {
+	if old.entry.kind == record && !old.owner.same(new.owner) && nameKey(old.owner.name()) != nameKey(new.owner.name()) {
+		return fix{at: old.at, own: inherits}, false
+	}
+	if old.entry.kind != record && old.entry.kind != generate && old.entry.kind != setTTL {
+		return fix{}, true
+	}
+	want, strict := old.entry.ttl, true
+	switch {
+	case c.ttl != nil:
+		want = *c.ttl
+	case e.ttl != nil:
+		want, strict = e.ttl(old)
+	case old.entry.kind == setTTL:
+		return fix{}, true
+	}
+	if strict && new.entry.ttl != want && old.entry.flags&outside == 0 {
+		return fix{at: old.at, own: ownTTL, ttl: want}, false
+	}
+	return fix{}, true
+}
+
+// watch sees to it that the RRsets of an owner keep their TTLs.
+func (e *edit) watch(o owner) {
+	if o.text == nil || slices.ContainsFunc(e.sets, func(w wantedSet) bool { return nameKey(w.name) == nameKey(o.name()) }) {
+		return
+	}
+	members := e.f.members(o.name(), nil)
+	for i := range members {
+		m := &members[i]
+		if set := sameSet(members, m); mixed(set) && set[0].at == m.at && e.ttl == nil {
+			e.sets = append(e.sets, wantedSet{o.name(), m.typ, m.covers, e.f.rrsetTTL(set)})
+		}
+	}
+}
+
+// write makes an entry say what it took from the lines before it.
+func (e *edit) write(broken fix) {
+	c := e.f.cursorAt(broken.at)
+	ch := e.at(broken.at)
+	if broken.own == ownTTL {
+		ch.setTTL(c, broken.ttl)
+		return
+	}
+	ch.cuts = append(ch.cuts, cut{int(c.entry.start), int(c.entry.start) + c.line.blank, ownerInPlaceOf(c)})
+}
+
+// setTTL writes a TTL into the line that c has read.
+func (ch *change) setTTL(c *cursor, ttl uint32) {
+	ch.ttl = &ttl
+	if i := c.line.ttl; i >= 0 {
+		t := c.line.toks[i]
+		ch.cuts = slices.DeleteFunc(ch.cuts, func(x cut) bool { return x.from == t.start && x.to == t.end })
+		if c.entry.ttl != ttl || limited(t.text) {
+			ch.cuts = append(ch.cuts, cut{t.start, t.end, formatTTL(ttl, t.text)})
+		}
+		return
+	}
+	at := c.line.data - 1
+	if c.line.class >= 0 {
+		at = c.line.class
+	}
+	start := c.line.toks[at].start
+	separator := " "
+	if start > 0 && c.text[start-1] == '\t' {
+		separator = "\t"
+	}
+	ch.cuts = slices.DeleteFunc(ch.cuts, func(x cut) bool { return x.from == start && x.to == start })
+	ch.cuts = append(ch.cuts, cut{start, start, formatTTL(ttl, nil) + separator})
+}
+
+func limited(text []byte) bool {
+	ttl, _ := readTTL(text)
+	return ttl > maxTTL
+}
+
+// settle checks the RRsets that must have a TTL, and writes it into their records
+// where they would not. It reports whether it had to.
+func (e *edit) settle(blocks []*block) (bool, error) {
+	again := false
+	after := &File{apex: e.f.apex, blocks: blocks}
+	for i := range e.sets {
+		want := &e.sets[i]
+		keep := func(m *member) bool { return m.typ == want.typ && m.covers == want.covers }
+		set := after.members(want.name, keep)
+		if len(set) == 0 || after.rrsetTTL(set) == want.ttl {
+			continue
+		}
+		for _, m := range e.f.members(want.name, keep) {
+			ch := e.changes[m.at]
+			if m.made || ch != nil && (ch.remove || ch.ttl != nil && *ch.ttl == want.ttl) || ch == nil && m.entry.ttl == want.ttl {
+				continue
+			}
+			e.at(m.at).setTTL(e.f.cursorAt(m.at), want.ttl)
+			again = true
+		}
+		if !again {
+			return false, fmt.Errorf("%s %s: %w", strings.TrimSpace(want.name), typeName(want.typ), errKeeps)
+		}
+	}
+	return again, nil
+}

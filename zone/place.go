@@ -1,0 +1,251 @@
+package zone
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+)
+
+// placeFor returns the entry after which a record is to be inserted: the last
+// one of its RRset, or else of its owner, or else of the part of the main file
+// with the origin nearest to its owner.
+func (f *File) placeFor(g *given, owned []member) pos {
+	var of []member
+	for _, m := range owned {
+		if !m.made && m.src.uses == 1 {
+			of = append(of, m)
+		}
+	}
+	if set := filter(of, g.inSet); len(set) > 0 {
+		return set[len(set)-1].at
+	}
+	if len(of) > 0 {
+		return of[len(of)-1].at
+	}
+	return f.nearest(g.name)
+}
+
+// nearest is the last record of the main file below the longest origin that the
+// name is below too. In a file without records it is the last entry.
+func (f *File) nearest(name string) pos {
+	var best, at pos
+	found, longest := false, 0
+	var origin *domain
+	fits := false
+	for n, b := range f.blocks {
+		if b.src != f.sources[0] {
+			continue
+		}
+		at = pos{n, len(b.entries) - 1}
+		for i, o := range b.origins(f.apex) {
+			if o != origin {
+				origin, fits = o, below(name, o.text)
+			}
+			if fits && len(o.text) >= longest {
+				best, found, longest = pos{n, i}, true, len(o.text)
+			}
+		}
+	}
+	if !found {
+		return at
+	}
+	return best
+}
+
+// origins yields the last record before each change of the origin, and the last
+// of all.
+func (b *block) origins(apex *domain) func(func(int, *domain) bool) {
+	return func(yield func(int, *domain) bool) {
+		last := -1
+		origin := b.start.origin
+		for i := range b.entries {
+			switch e := &b.entries[i]; {
+			case e.kind == record && e.flags&outside == 0:
+				last = i
+			case e.kind == setOrigin:
+				if last >= 0 && !yield(last, origin) {
+					return
+				}
+				last = -1
+				s := scanner{lexer: lexer{text: b.text, pos: int(e.start)}, state: state{origin: origin}, apex: apex}
+				var again entry
+				if s.read(&again, true) == nil {
+					origin = s.origin
+				}
+			}
+		}
+		if last >= 0 {
+			yield(last, origin)
+		}
+	}
+}
+
+// insert writes a new line for g after the entry at p.
+func (e *edit) insert(g *given, p pos, set []member) error {
+	f := e.f
+	l := newLine{kind: record, name: g.name, typ: g.typ, key: g.key}
+	here := state{origin: f.apex}
+	var s style
+	var blankOwners, sameOwner bool
+	stated, records := 0, 0 // how many of the records around state a TTL
+	var spelled string
+	if p.entry >= 0 {
+		c := f.cursorAt(p)
+		here = c.state
+		if c.entry.kind == record {
+			s = styleOf(c)
+		}
+		for _, near := range f.blocks[p.block].entries {
+			if near.kind != record {
+				continue
+			}
+			records++
+			if near.flags&ownTTL != 0 {
+				stated++
+			}
+			blankOwners = blankOwners || near.flags&inherits != 0
+		}
+		if c.owner.text != nil && nameKey(c.owner.name()) == nameKey(g.name) {
+			sameOwner, spelled = true, ownerText(c.owner, c.origin)
+		}
+	} else {
+		here = f.blocks[p.block].start
+	}
+	l.ttl = here.inherited()
+	if g.ttl != nil {
+		l.ttl = *g.ttl
+	}
+	var fields [5]string
+	if !sameOwner || !blankOwners || e.removes(p) {
+		fields[ownerField] = spelled
+		if spelled == "" {
+			fields[ownerField] = relativeName(g.name, here.origin.text)
+		}
+	}
+	if !here.def.known || l.ttl != here.inherited() || 2*stated > records {
+		fields[ttlField] = formatTTL(l.ttl, s.fields[ttlField].text)
+	}
+	fields[classField] = string(s.fields[classField].text)
+	fields[typeField] = typeName(g.typ)
+	if t := s.fields[typeField].text; len(t) > 0 && bytes.Equal(t, bytes.ToLower(t)) {
+		fields[typeField] = strings.ToLower(fields[typeField])
+	}
+	fields[dataField] = g.text(here.origin, f.apex)
+	l.text = s.format(fields)
+	ch := e.at(p)
+	ch.after = append(ch.after, l)
+	return nil
+}
+
+func (e *edit) removes(p pos) bool { return e.changes[p] != nil && e.changes[p].remove }
+
+// inherited is the TTL of a record that is written without one.
+func (s state) inherited() uint32 {
+	if s.def.known {
+		return s.def.ttl
+	}
+	return s.last.ttl
+}
+
+// text writes the data of g to stand at an origin.
+func (g *given) text(at, apex *domain) string {
+	if at.text == apex.text {
+		return joinTokens(g.data)
+	}
+	return dataText(g.typ, g.data, apex.text)
+}
+
+func joinTokens(toks []token) string {
+	var b strings.Builder
+	for i, t := range toks {
+		if i > 0 {
+			b.WriteByte(' ')
+		}
+		writeToken(&b, t)
+	}
+	return b.String()
+}
+
+// rewriteData replaces the data of a record. If it has as many words as before,
+// only those that mean something else are replaced, so that comments between them
+// survive.
+func (e *edit) rewriteData(m *member, g *given) {
+	c := e.f.cursorAt(m.at)
+	ch := e.at(m.at)
+	ch.key = g.key
+	old := c.line.toks[c.line.data:]
+	names := nameFields(g.typ, g.data)
+	if len(old) == len(g.data) && !isGeneric(g.typ, old) && !isGeneric(g.typ, g.data) {
+		for i, t := range g.data {
+			if slices.Contains(names, i) {
+				x, xErr := absoluteName(old[i].text, c.origin.text)
+				y, yErr := absoluteName(t.text, e.f.apex.text)
+				if xErr == nil && yErr == nil && nameKey(x) == nameKey(y) {
+					continue
+				}
+			} else if old[i].quoted == t.quoted && bytes.Equal(old[i].text, t.text) {
+				continue
+			}
+			one := given{typ: g.typ, data: []token{t}}
+			with := one.text(c.origin, c.origin)
+			if slices.Contains(names, i) && c.origin.text != e.f.apex.text {
+				if y, err := absoluteName(t.text, e.f.apex.text); err == nil {
+					with = y
+				}
+			}
+			ch.cuts = append(ch.cuts, cut{old[i].start, old[i].end, with})
+		}
+		return
+	}
+	text := g.text(c.origin, e.f.apex)
+	if len(old) > 0 {
+		from, to := old[0].start, old[len(old)-1].end
+		if balanced(c.text[from:to]) {
+			ch.cuts = append(ch.cuts, cut{from, to, text})
+			return
+		}
+	}
+	// Parentheses begin before the data or end after it. The line is written anew
+	// from its type on, and before that what is in parentheses too.
+	typ := c.line.toks[c.line.data-1]
+	start, stop := int(c.entry.start), e.f.blocks[m.at.block].stop(m.at.entry)
+	end := stop - len(c.text[start:stop]) + len(trimLine(c.text[start:stop]))
+	if balanced(c.text[start:typ.end]) {
+		ch.cuts = append(ch.cuts, cut{typ.end, end, " " + text})
+		return
+	}
+	var fields [5]string
+	if i := c.line.owner; i >= 0 {
+		fields[ownerField] = joinTokens(c.line.toks[i : i+1])
+	}
+	if i := c.line.ttl; i >= 0 {
+		fields[ttlField] = string(c.line.toks[i].text)
+	}
+	if i := c.line.class; i >= 0 {
+		fields[classField] = string(c.line.toks[i].text)
+	}
+	fields[typeField], fields[dataField] = string(typ.text), text
+	s := style{blank: string(c.text[start : start+c.line.blank])}
+	ch.cuts = append(ch.cuts, cut{start, end, s.format(fields)})
+}
+
+// balanced reports whether as many parentheses end in a text as begin.
+func balanced(text []byte) bool {
+	l := lexer{text: text}
+	for {
+		var t token
+		ok, err := l.next(&t)
+		if err != nil {
+			return false
+		}
+		if !ok && l.pos >= len(text) {
+			return l.depth == 0
+		}
+		if !ok {
+			l.endLine()
+		}
+	}
+}
+
+// trimLine takes the line end off an entry's text.
+func trimLine(text []byte) []byte { return bytes.TrimRight(text, "\r\n") }

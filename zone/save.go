@@ -1,0 +1,107 @@
+package zone
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+
+	"github.com/rehost/rehost/internal/textfile"
+)
+
+var (
+	// ErrStale is returned by Save when a file changed on disk since it was read.
+	ErrStale = textfile.ErrStale
+
+	// ErrSerial is returned by Save when records have changed and the serial of
+	// the SOA record was not raised: secondaries would never know.
+	ErrSerial = errors.New("records have changed, and the serial was not raised")
+)
+
+// Save replaces the files that have changed. All are written beside the old ones
+// and flushed to disk first; then they are renamed, the one with the SOA record
+// before the others, so that a crash in between is seen as a raised serial, and
+// never as a zone that changed in silence. Owner, mode and symbolic links stay;
+// the modification time is now, since named loads nothing that is older than its
+// last load.
+//
+// Nothing is written if nothing has changed, or if it is [ErrStale], [ErrSerial],
+// or [ErrDynamic]: named writes dynamic zones itself, and one is told by the
+// journal beside it, FILE.jnl. See [RNDC.WhileFrozen]. A zone without an SOA
+// record, such as a file that others include, has no serial to raise.
+func (f *File) Save(ctx context.Context) error {
+	first := f.sources[0]
+	if c, err := f.soa(); err == nil {
+		first = f.blocks[c.at.block].src
+	}
+	edits := []textfile.Edit{{File: first.file, Data: f.text(first)}}
+	for _, src := range f.sources {
+		if src != first {
+			edits = append(edits, textfile.Edit{File: src.file, Data: f.text(src)})
+		}
+	}
+	changed := edits[:0]
+	for _, e := range edits {
+		if e.Changed() {
+			changed = append(changed, e)
+		}
+	}
+	if len(changed) == 0 {
+		return nil
+	}
+	if err := f.raised(); err != nil {
+		return err
+	}
+	if err := f.static(); err != nil {
+		return err
+	}
+	if err := textfile.Save(ctx, changed...); err != nil {
+		return err
+	}
+	f.edited = false
+	if serial, err := f.Serial(); err == nil {
+		f.read = &serial
+	}
+	for _, e := range changed {
+		// The new text was written a moment before the rename. If named loaded the
+		// old one in between, it would take the new one for loaded.
+		now := time.Now()
+		if err := os.Chtimes(e.File.Name(), now, now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// raised reports records that changed under the serial that was read.
+func (f *File) raised() error {
+	if !f.edited || f.read == nil {
+		return nil
+	}
+	serial, err := f.Serial()
+	if err != nil {
+		return err
+	}
+	if order, ok := CompareSerial(serial, *f.read); !ok || order <= 0 {
+		return fmt.Errorf("%s: %w: it was %d and is %d", f.sources[0].file.Name(), ErrSerial, *f.read, serial)
+	}
+	return nil
+}
+
+// static reports a journal, unless the zone is frozen.
+func (f *File) static() error {
+	if f.opt.Frozen {
+		return nil
+	}
+	journal := f.sources[0].file.Name() + ".jnl"
+	switch _, err := os.Stat(journal); {
+	case err == nil:
+		return fmt.Errorf("%s: %w: %s is there", f.sources[0].file.Name(), ErrDynamic, journal)
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	default:
+		return err
+	}
+}

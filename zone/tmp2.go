@@ -1,0 +1,5 @@
+package zone
+
+import "errors"
+
+var ErrDynamic = errors.New("zone is dynamic")
