@@ -1,3 +1,0 @@
-package zone
-
-import _ "github.com/miekg/dns"
