@@ -10,6 +10,7 @@ const (
 	aName    field = iota
 	aHost          // a name that check-names wants to be a host's (RFC 952, RFC 1123)
 	aMailbox       // a name whose first label may be anything printable
+	aTarget        // a name that may be quoted
 	aUint8         // digits
 	aUint16
 	aUint32
