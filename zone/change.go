@@ -1,10 +1,8 @@
 package zone
 
 import (
-	"bytes"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/miekg/dns"
@@ -60,7 +58,7 @@ func (f *File) take(r Record) (given, error) {
 		g.ttl = &ttl
 	}
 	g.name, g.typ = name, typ
-	if g.data, err = takeData(r.Data); err != nil {
+	if g.data, err = dataTokens(r.Data); err != nil {
 		return g, &ValueError{Field: r.Type, Value: r.Data, Reason: err.Error()}
 	}
 	g.key = dataKey(typ, g.data, f.apex.text)
@@ -68,34 +66,6 @@ func (f *File) take(r Record) (given, error) {
 		g.covers, _ = typeCode(g.data[0].text)
 	}
 	return g, nil
-}
-
-// takeData cuts data into tokens. What cannot stand on one line is refused, and
-// so is a comment, which would be lost.
-func takeData(data string) ([]token, error) {
-	if i := strings.IndexAny(data, "\r\n\x00"); i >= 0 {
-		return nil, fmt.Errorf("byte %q, which cannot stand in a record; in quotes, write it as \\%03d", data[i], data[i])
-	}
-	s := scanner{lexer: lexer{text: []byte(data)}}
-	if err := s.others(); err != nil {
-		return nil, err
-	}
-	end := 0
-	if n := len(s.line.toks); n > 0 {
-		end = s.line.toks[n-1].end
-	}
-	if bytes.IndexByte(s.text[end:], ';') >= 0 {
-		return nil, fmt.Errorf("a comment cannot be part of a record")
-	}
-	if n := len(s.line.toks); n > 0 && !s.line.toks[n-1].quoted && endsInBackslash(s.line.toks[n-1].text) {
-		return nil, errBadEscape
-	}
-	return s.line.toks, nil
-}
-
-// endsInBackslash reports whether the last backslash would take what follows.
-func endsInBackslash(text []byte) bool {
-	return (len(text)-len(bytes.TrimRight(text, `\`)))%2 == 1
 }
 
 func wholeTTL(d time.Duration) (uint32, error) {

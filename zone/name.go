@@ -74,7 +74,7 @@ func readName(text []byte) (nameShape, error) {
 		} else {
 			if c == '\\' {
 				var n int
-				if c, n = unescape(text[i:]); n == 0 {
+				if c, n = unescapeByte(text[i:]); n == 0 {
 					return s, errBadEscape
 				} else if n == 2 && c == '[' && label == 0 {
 					return s, errBitLabel
@@ -123,9 +123,9 @@ func fold(h uint64) uint32 {
 	return uint32(h >> 32)
 }
 
-// unescape reads the escape that text begins with, and how long it is: 2 or 4,
+// unescapeByte reads the escape that text begins with, and how long it is: 2 or 4,
 // 0 if it is bad.
-func unescape(text []byte) (byte, int) {
+func unescapeByte(text []byte) (byte, int) {
 	if len(text) < 2 {
 		return 0, 0
 	}
@@ -175,7 +175,7 @@ func absoluteName(text []byte, origin string) (string, error) {
 	for i := 0; i < len(text); i++ {
 		switch c := text[i]; {
 		case c == '\\':
-			c, n := unescape(text[i:])
+			c, n := unescapeByte(text[i:])
 			writeNameByte(&b, c)
 			i += n - 1
 		case c == '.':

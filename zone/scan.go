@@ -377,11 +377,11 @@ func (s *scanner) takeTTL(e *entry) error {
 	case s.def.known:
 		s.last = s.def
 	case !s.last.known && e.typ == dns.TypeSOA && e.kind == record:
-		minimum, ok := soaMinimum(s.line.toks[s.line.data:])
-		if !ok {
-			return failAt(s.line.toks[s.line.data-1].start, "SOA record without a minimum that is a TTL, and there is no other TTL")
+		soa, err := encodeData(dns.ClassINET, dns.TypeSOA, s.line.toks[s.line.data:], s.origin.text)
+		if err != nil {
+			return failAt(s.line.toks[s.line.data-1].start, "SOA record whose minimum is the default TTL, for want of a TTL: %w", err)
 		}
-		s.def = ttlState{limitTTL(minimum), true}
+		s.def = ttlState{limitTTL(binary.BigEndian.Uint32(soa[len(soa)-4:])), true}
 		s.last, s.line.minimum = s.def, true
 	case !s.last.known && e.flags&outside == 0:
 		return failAt(s.line.toks[0].start, "no TTL: there is neither one in the record, nor $TTL, nor one before")
@@ -411,18 +411,4 @@ func (s *scanner) covers(e *entry) uint16 {
 	}
 	typ, _ := typeCode(s.line.toks[s.line.data].text)
 	return typ
-}
-
-// soaMinimum reads the last field of an SOA's data.
-func soaMinimum(data []token) (uint32, bool) {
-	if raw, ok := genericData(data); ok {
-		if len(raw) < 4 {
-			return 0, false
-		}
-		return binary.BigEndian.Uint32(raw[len(raw)-4:]), true
-	}
-	if len(data) != 7 {
-		return 0, false
-	}
-	return readTTL(data[6].text)
 }

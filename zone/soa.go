@@ -40,8 +40,8 @@ func (f *File) Serial() (uint32, error) {
 func (c *cursor) serial() (uint32, []cut, error) {
 	data := c.line.toks[c.line.data:]
 	if isGeneric(dns.TypeSOA, data) {
-		raw, ok := genericData(data)
-		if !ok || len(raw) < 22 {
+		raw, err := encodeData(dns.ClassINET, dns.TypeSOA, data, ".")
+		if err != nil {
 			return 0, nil, c.badSerial(data)
 		}
 		// The serial is the first of five numbers of 32 bits, which end the data.

@@ -44,53 +44,48 @@ var classWords = []mnemonic{
 
 var typeIndex, classIndex = indexWords(typeWords), indexWords(classWords)
 
-// A wordIndex finds the words of up to eight bytes without allocation: a reader
-// asks several times a record whether a word is a class or a type. Each word is
-// packed into an integer, upper case, and stands at its hash or behind it.
-type wordIndex [512]struct {
-	key  uint64
+// A wordIndex finds the words of up to eight bytes without allocation or branch: a
+// reader asks several times a record whether a word is a class or a type. Each word
+// is packed into an integer and stands at its hash or behind it.
+type wordIndex [1024]struct {
+	key  uint64 // upper case; 0 is an empty place
+	fold uint64 // the bit that tells the cases of a letter, where a letter stands
 	code uint16
 }
 
 func indexWords(words []mnemonic) *wordIndex {
 	x := new(wordIndex)
 	for _, w := range words {
-		key := pack([]byte(w.word))
 		if len(w.word) > 8 {
 			continue
 		}
+		key := pack([]byte(w.word))
 		i := slot(key)
 		for x[i].key != 0 {
 			i = (i + 1) % uint64(len(x))
 		}
 		x[i].key, x[i].code = key, w.code
+		x[i].fold = key >> 1 & 0x2020202020202020 // of these bytes only letters have 0x40
 	}
 	return x
 }
 
-func slot(key uint64) uint64 { return key * 0x9e3779b97f4a7c15 >> 55 }
-
-// pack makes a number of up to eight bytes, with letters in upper case.
 func pack(word []byte) uint64 {
 	var key uint64
 	for _, c := range word {
-		if 'a' <= c && c <= 'z' {
-			c -= 'a' - 'A'
-		}
 		key = key<<8 | uint64(c)
 	}
 	return key
 }
 
+func slot(key uint64) uint64 { return (key &^ 0x2020202020202020) * 0x9e3779b97f4a7c15 >> 54 }
+
 // find looks up a word of one to eight bytes.
 func (x *wordIndex) find(word []byte) (uint16, bool) {
-	if word[0] == 0 {
-		return 0, false // it would be packed like the word without it
-	}
 	key := pack(word)
 	for i := slot(key); x[i].key != 0; i = (i + 1) % uint64(len(x)) {
-		if x[i].key == key {
-			return x[i].code, true
+		if key&^x[i].fold == x[i].key {
+			return x[i].code, word[0] != 0 // a NUL is lost when it is packed
 		}
 	}
 	return 0, false
@@ -111,6 +106,9 @@ func typeCode(text []byte) (uint16, bool) {
 			return dns.TypeOPENPGPKEY, true
 		}
 	}
+	if len(text) < 5 || text[0]|0x20 != 't' {
+		return 0, false
+	}
 	return numbered("TYPE", text)
 }
 
@@ -124,13 +122,16 @@ func classCode(text []byte) (uint16, bool) {
 	} else if bytes.EqualFold(text, []byte("RESERVED0")) {
 		return 0, true
 	}
+	if len(text) < 6 || text[0]|0x20 != 'c' {
+		return 0, false
+	}
 	return numbered("CLASS", text)
 }
 
 // numbered reads a prefix and up to five digits, which may begin with zeros.
 func numbered(prefix string, text []byte) (uint16, bool) {
 	n := len(prefix)
-	if len(text) <= n || len(text) > n+5 || text[0]&^0x20 != prefix[0] || !bytes.EqualFold(text[:n], []byte(prefix)) {
+	if len(text) > n+5 || !bytes.EqualFold(text[:n], []byte(prefix)) {
 		return 0, false
 	}
 	code, ok := decimal(text[n:], 1<<16-1)
