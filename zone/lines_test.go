@@ -129,13 +129,13 @@ func checkLines(old, files map[string]string, e edit, named map[spot]bool) error
 	for path, text := range files {
 		gone, come := diffLines(strings.SplitAfter(old[path], "\n"), strings.SplitAfter(text, "\n"))
 		for _, g := range gone {
-			if named[spot{path, g.number}] || slices.ContainsFunc(come, func(c numbered) bool { return keepsWords(g.text, c.text, e.op == "SetTTL" || e.op == "LowerTTLs") }) {
+			if named[spot{path, g.number}] || slices.ContainsFunc(come, func(c numberedLine) bool { return keepsWords(g.text, c.text, e.op == "SetTTL" || e.op == "LowerTTLs") }) {
 				continue
 			}
-			return failure("a line that the edit does not name is changed", "%s:%d %q\ncame: %q", path, g.number+1, g.text, come)
+			return failure("a line that the edit does not name is changed", "%s:%d %q\ncame: %v", path, g.number+1, g.text, come)
 		}
 		if limit := len(gone) + 12 + 3*len(e.records); len(come) > limit {
-			return failure("too many new lines", "%s: %q", path, come)
+			return failure("too many new lines", "%s: %v", path, come)
 		}
 	}
 	return nil
@@ -162,14 +162,16 @@ func keepsWords(old, new string, ttlsMayChange bool) bool {
 
 var words = regexp.MustCompile(`[^\s();"]+|[();"]`)
 
-type numbered struct {
+func (n numberedLine) String() string { return fmt.Sprintf("%d %q", n.number+1, n.text) }
+
+type numberedLine struct {
 	number int
 	text   string
 }
 
 // diffLines returns what is only in a and only in b, by their longest common
 // subsequence.
-func diffLines(a, b []string) (gone, come []numbered) {
+func diffLines(a, b []string) (gone, come []numberedLine) {
 	lo := 0
 	for lo < len(a) && lo < len(b) && a[lo] == b[lo] {
 		lo++
@@ -196,10 +198,10 @@ func diffLines(a, b []string) (gone, come []numbered) {
 		case i < hiA && j < hiB && a[i] == b[j]:
 			i, j = i+1, j+1
 		case j >= hiB || i < hiA && length[i-lo+1][j-lo] >= length[i-lo][j-lo+1]:
-			gone = append(gone, numbered{i, a[i]})
+			gone = append(gone, numberedLine{i, a[i]})
 			i++
 		default:
-			come = append(come, numbered{j, b[j]})
+			come = append(come, numberedLine{j, b[j]})
 			j++
 		}
 	}
