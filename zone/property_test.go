@@ -95,7 +95,8 @@ func shrink(z *randomZone, err error, check func(*randomZone) error) *randomZone
 					smaller.Files[p] = text
 				}
 				smaller.Files[path] = strings.Join(lines[:at], "") + strings.Join(lines[min(at+size, len(lines)):], "")
-				if got, ok := errors.AsType[*kindError](check(&smaller)); ok && got.kind == want.kind {
+				got, ok := errors.AsType[*kindError](check(&smaller))
+				if ok && got.kind == want.kind && len(smaller.Files[path]) < len(z.Files[path]) {
 					z = &smaller
 				} else {
 					at += size
