@@ -36,10 +36,10 @@ func (c canon) String() string {
 	return fmt.Sprintf("%s %d %s %s %s", c.Owner, c.TTL, c.Class, c.Type, c.Data)
 }
 
-// An rrset names one: what shares a TTL and is replaced as a whole.
-type rrset struct{ Owner, Type string }
+// An rrsetName names one: what shares a TTL and is replaced as a whole.
+type rrsetName struct{ Owner, Type string }
 
-func (c canon) set() rrset { return rrset{c.Owner, c.Type} }
+func (c canon) set() rrsetName { return rrsetName{c.Owner, c.Type} }
 
 // A canonSet is a zone by meaning: a zone holds no record twice.
 type canonSet map[canon]bool

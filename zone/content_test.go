@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// An item is a record before it is spelled. Words of its data that begin with
+// An unspelled record is a record before it is spelled. Words of its data that begin with
 // "{" are absolute names.
-type item struct {
+type unspelled struct {
 	owner, typ string
 	data       []string
 }
@@ -22,9 +22,9 @@ var (
 	otherOwners = []string{"_dmarc", "_sip._tcp", `a\.b`, `\097bc`, `\$x`, `\@`, `a\;b`, `q\"`, `sp\032ace`, `\255`, `back\\slash`, "under_score", `par\(en`}
 )
 
-// texts are character strings with what a careless reader would stop at. One
+// oddTexts are character strings with what a careless reader would stop at. One
 // entry is one or more strings.
-var texts = []string{
+var oddTexts = []string{
 	`plain`, `"v=spf1 ip4:192.0.2.1 -all"`, `"semi;colon"`, `"par(en)"`, `"quo\"te"`, `"\065\066"`, "\"caf\xe9\"", `"2024010101"`,
 	`""`, `ab"cd"ef`, `"tab	in"`, "\"a\\\nb\"", `esc\;aped`, `back\\slash`, `a\ b`, `\"`, "raw\xff", `"; not a comment"`, `"$TTL 5"`, `\(`,
 	`"` + strings.Repeat("long ", 51) + `"`, `"one" "two"`, "SOA", "IN", "@", `"a""b"`,
@@ -44,9 +44,9 @@ var hostData = map[string]func(*rand.Rand, string) []string{
 
 var otherData = map[string]func(*rand.Rand, string) []string{
 	"TXT": func(r *rand.Rand, _ string) []string {
-		words := []string{pick(r, texts...)}
+		words := []string{pick(r, oddTexts...)}
 		for r.IntN(3) == 0 {
-			words = append(words, pick(r, texts...))
+			words = append(words, pick(r, oddTexts...))
 		}
 		return words
 	},
@@ -87,18 +87,18 @@ var otherData = map[string]func(*rand.Rand, string) []string{
 		return pick(r, []string{`\#`, "4", "0102", "0304"}, []string{`\#`, "3", "aBcdEF"}, []string{`\#`, "0"})
 	},
 	"TYPE16": func(r *rand.Rand, _ string) []string {
-		return pick(r, []string{`\#`, "3", "026869"}, []string{pick(r, texts...)})
+		return pick(r, []string{`\#`, "3", "026869"}, []string{pick(r, oddTexts...)})
 	},
 }
 
 // content is what the zone holds: always name servers with addresses, CNAMEs
 // only at names of their own.
-func content(r *rand.Rand, origin string) []item {
-	apex := []item{
+func content(r *rand.Rand, origin string) []unspelled {
+	apex := []unspelled{
 		{origin, "NS", []string{"{ns1." + origin}}, {origin, "NS", []string{"{ns2." + origin}},
-		{origin, "MX", []string{"10", "{ns1." + origin}}, {origin, "TXT", []string{pick(r, texts...)}}, {origin, "A", []string{"192.0.2.80"}},
+		{origin, "MX", []string{"10", "{ns1." + origin}}, {origin, "TXT", []string{pick(r, oddTexts...)}}, {origin, "A", []string{"192.0.2.80"}},
 	}
-	groups := [][]item{apex[:2+r.IntN(4)], {
+	groups := [][]unspelled{apex[:2+r.IntN(4)], {
 		{"ns1." + origin, "A", []string{"192.0.2.1"}}, {"ns1." + origin, "AAAA", []string{"2001:db8::53"}}, {"ns2." + origin, "A", []string{"192.0.2.2"}},
 	}}
 	for range 2 + r.IntN(8) {
@@ -109,17 +109,17 @@ func content(r *rand.Rand, origin string) []item {
 		groups = append(groups, some(r, pick(r, otherOwners...)+"."+origin, origin, otherData))
 	}
 	for i := range r.IntN(3) {
-		groups = append(groups, []item{{fmt.Sprintf("c%d.%s", i, origin), "CNAME", []string{pick(r, "{www."+origin, "{example.com.", "{c9."+origin)}}})
+		groups = append(groups, []unspelled{{fmt.Sprintf("c%d.%s", i, origin), "CNAME", []string{pick(r, "{www."+origin, "{example.com.", "{c9."+origin)}}})
 	}
 	if r.IntN(3) == 0 {
 		child := "child." + origin
-		groups = append(groups, []item{{child, "NS", []string{"{ns." + child}}, {"ns." + child, "A", []string{"192.0.2.53"}}, {child, "NS", []string{"{ns1." + origin}}})
+		groups = append(groups, []unspelled{{child, "NS", []string{"{ns." + child}}, {"ns." + child, "A", []string{"192.0.2.53"}}, {child, "NS", []string{"{ns1." + origin}}})
 	}
 	if r.IntN(4) == 0 { // named ignores it, and says so
-		groups = append(groups, []item{{"www.example.edu.", "A", []string{"192.0.2.66"}}, {"www.example.edu.", "TXT", []string{"x"}}})
+		groups = append(groups, []unspelled{{"www.example.edu.", "A", []string{"192.0.2.66"}}, {"www.example.edu.", "TXT", []string{"x"}}})
 	}
 	r.Shuffle(len(groups), func(i, j int) { groups[i], groups[j] = groups[j], groups[i] })
-	var list []item
+	var list []unspelled
 	for _, g := range groups {
 		list = append(list, g...)
 	}
@@ -132,13 +132,13 @@ func content(r *rand.Rand, origin string) []item {
 }
 
 // some returns a few records of one owner.
-func some(r *rand.Rand, owner, origin string, kinds ...map[string]func(*rand.Rand, string) []string) []item {
-	var list []item
+func some(r *rand.Rand, owner, origin string, kinds ...map[string]func(*rand.Rand, string) []string) []unspelled {
+	var list []unspelled
 	for range 1 + r.IntN(4) {
 		kind := pick(r, kinds...)
 		typ := randomKey(r, kind)
 		for range 1 + r.IntN(2) {
-			list = append(list, item{owner, typ, kind[typ](r, origin)})
+			list = append(list, unspelled{owner, typ, kind[typ](r, origin)})
 		}
 	}
 	return list

@@ -39,9 +39,9 @@ func awkward() []string {
 // most is how many records are compared: $GENERATE makes millions of one line.
 const most = 2000
 
-// read returns the records of a file, counted, without their places; ok is false
+// readAll returns the records of a file, counted, without their places; ok is false
 // if there are too many.
-func read(f *File) (records map[Record]int, ttls map[Record]time.Duration, ok bool) {
+func readAll(f *File) (records map[Record]int, ttls map[Record]time.Duration, ok bool) {
 	records, ttls = map[Record]int{}, map[Record]time.Duration{}
 	for r := range f.All() {
 		if len(records) > most {
@@ -105,7 +105,7 @@ func FuzzEdit(f *testing.F) {
 		if err != nil {
 			return
 		}
-		before, ttlsBefore, ok := read(file)
+		before, ttlsBefore, ok := readAll(file)
 		if !ok {
 			return
 		}
@@ -132,20 +132,20 @@ func FuzzEdit(f *testing.F) {
 			require.Equal(t, string(text), string(file.Bytes()), "a failed edit leaves the file untouched")
 			return
 		}
-		after, ttls, _ := read(file)
-		sets := map[rrset]bool{} // that changed
+		after, ttls, _ := readAll(file)
+		sets := map[rrsetName]bool{} // that changed
 		var added []Record
 		for c := range after {
 			if before[c] == 0 {
 				added = append(added, c)
 			}
 			if before[c] == 0 || ttls[c] != ttlsBefore[c] {
-				sets[rrset{c.Owner, c.Type}] = true
+				sets[rrsetName{c.Owner, c.Type}] = true
 			}
 		}
 		for c := range before {
 			if after[c] == 0 {
-				sets[rrset{c.Owner, c.Type}] = true
+				sets[rrsetName{c.Owner, c.Type}] = true
 			}
 		}
 		require.LessOrEqual(t, len(sets), 1, "one RRset changes")
@@ -155,7 +155,7 @@ func FuzzEdit(f *testing.F) {
 		}
 		again, err := Parse("zone", fuzzOrigin, file.Bytes())
 		require.NoError(t, err, "parsing again")
-		records, ttlsAgain, _ := read(again)
+		records, ttlsAgain, _ := readAll(again)
 		require.Equal(t, after, records, "parsing again gives what was set")
 		require.Equal(t, ttls, ttlsAgain)
 	})
@@ -183,7 +183,7 @@ func FuzzSerial(f *testing.F) {
 		if err != nil {
 			return
 		}
-		before, ttls, ok := read(file)
+		before, ttls, ok := readAll(file)
 		if !ok {
 			return
 		}
@@ -206,7 +206,7 @@ func FuzzSerial(f *testing.F) {
 		require.Equal(t, serial, again)
 		require.Equal(t, bumped, string(file.Bytes()), "a second Bump before Save does nothing")
 
-		after, ttlsAfter, _ := read(file)
+		after, ttlsAfter, _ := readAll(file)
 		require.Equal(t, withoutSerial(before), withoutSerial(after))
 		require.Len(t, ttlsAfter, len(ttls))
 		gone, come := middle(string(text), bumped)

@@ -24,9 +24,9 @@ func setWhatIsThere(f *File, dir string) error {
 	for r := range f.All() {
 		all = append(all, r)
 	}
-	done := map[rrset]bool{}
+	done := map[rrsetName]bool{}
 	for _, r := range all {
-		set := rrset{strings.ToLower(r.Owner), r.Type}
+		set := rrsetName{strings.ToLower(r.Owner), r.Type}
 		if done[set] {
 			continue
 		}
@@ -62,17 +62,17 @@ func setWhatIsThere(f *File, dir string) error {
 	return nil
 }
 
-// A spot is a line of a file, from 0.
-type spot struct {
+// A fileLine is a line of a file, from 0.
+type fileLine struct {
 	path string
 	line int
 }
 
 // recordLines are the lines that the edit may rewrite or remove: those of the
 // RRset that it names.
-func recordLines(f *File, dir string, e edit, before canonSet) map[spot]bool {
+func recordLines(f *File, dir string, e editCall, before canonSet) map[fileLine]bool {
 	files := filesOf(f, dir)
-	named := map[spot]bool{}
+	named := map[fileLine]bool{}
 	for r := range f.All() {
 		c := canonOf(r)
 		if c.set() != e.set && !(e.op == "Bump" && c.Type == "SOA") {
@@ -85,7 +85,7 @@ func recordLines(f *File, dir string, e edit, before canonSet) map[spot]bool {
 		path = filepath.Clean(path)
 		lines := strings.SplitAfter(files[path], "\n")
 		for n := range extent(strings.Join(lines[r.Line-1:], "")) {
-			named[spot{path, r.Line - 1 + n}] = true
+			named[fileLine{path, r.Line - 1 + n}] = true
 		}
 	}
 	return named
@@ -125,11 +125,11 @@ var ttlWord = regexp.MustCompile(`(?i)^([0-9]+[wdhms]?)+$`)
 // checkLines compares the texts: of the lines that went, each belonged to the
 // RRset named, or came again with the words that it had, and an owner or a TTL
 // that it now must spell out. Calls about TTLs may change those everywhere.
-func checkLines(old, files map[string]string, e edit, named map[spot]bool) error {
+func checkLines(old, files map[string]string, e editCall, named map[fileLine]bool) error {
 	for path, text := range files {
 		gone, come := diffLines(strings.SplitAfter(old[path], "\n"), strings.SplitAfter(text, "\n"))
 		for _, g := range gone {
-			if named[spot{path, g.number}] || slices.ContainsFunc(come, func(c numberedLine) bool { return keepsWords(g.text, c.text, e.op == "SetTTL" || e.op == "LowerTTLs") }) {
+			if named[fileLine{path, g.number}] || slices.ContainsFunc(come, func(c numberedLine) bool { return keepsWords(g.text, c.text, e.op == "SetTTL" || e.op == "LowerTTLs") }) {
 				continue
 			}
 			return failure("a line that the edit does not name is changed", "%s:%d %q\ncame: %v", path, g.number+1, g.text, come)
@@ -147,8 +147,8 @@ func keepsWords(old, new string, ttlsMayChange bool) bool {
 	if strings.TrimSpace(old) == strings.TrimSpace(new) { // a final newline
 		return true
 	}
-	rest := words.FindAllString(new, -1)
-	for _, word := range words.FindAllString(old, -1) {
+	rest := zoneWords.FindAllString(new, -1)
+	for _, word := range zoneWords.FindAllString(old, -1) {
 		at := slices.IndexFunc(rest, func(w string) bool {
 			return w == word || ttlsMayChange && ttlWord.MatchString(w) && ttlWord.MatchString(word)
 		})
@@ -160,7 +160,7 @@ func keepsWords(old, new string, ttlsMayChange bool) bool {
 	return true
 }
 
-var words = regexp.MustCompile(`[^\s();"]+|[();"]`)
+var zoneWords = regexp.MustCompile(`[^\s();"]+|[();"]`)
 
 func (n numberedLine) String() string { return fmt.Sprintf("%d %q", n.number+1, n.text) }
 

@@ -9,15 +9,15 @@ import (
 	"time"
 )
 
-// An edit is one call, as a value that can be tried on another zone too.
-type edit struct {
-	op      string // Add, Replace, Remove, SetTTL, LowerTTLs or Bump
-	set     rrset  // what it names
+// An editCall is one call, as a value that can be tried on another zone too.
+type editCall struct {
+	op      string    // Add, Replace, Remove, SetTTL, LowerTTLs or Bump
+	set     rrsetName // what it names
 	records []Record
 	ttl     time.Duration
 }
 
-func (e edit) String() string {
+func (e editCall) String() string {
 	s := fmt.Sprintf("%s %s %s", e.op, e.set.Owner, e.set.Type)
 	if e.op == "SetTTL" || e.op == "LowerTTLs" {
 		s = fmt.Sprintf("%s %v", e.op, e.ttl)
@@ -33,7 +33,7 @@ func (e edit) String() string {
 }
 
 // apply makes the call.
-func (e edit) apply(f *File) (err error) {
+func (e editCall) apply(f *File) (err error) {
 	switch e.op {
 	case "Add":
 		err = f.Add(e.records[0])
@@ -56,7 +56,7 @@ const anyTTL = 1<<32 - 1
 
 // want is what the edit should make of a zone, computed from what named made of
 // it before, without the package.
-func (e edit) want(before canonSet, z *randomZone) (canonSet, error) {
+func (e editCall) want(before canonSet, z *randomZone) (canonSet, error) {
 	after := maps.Clone(before)
 	ttl := uint32(anyTTL)
 	for c := range before {
@@ -121,7 +121,7 @@ func (s canonSet) remove(which func(canon) bool) {
 }
 
 // setTTL gives a whole RRset one TTL, as it has only one.
-func (s canonSet) setTTL(set rrset, ttl uint32) {
+func (s canonSet) setTTL(set rrsetName, ttl uint32) {
 	for c := range maps.Clone(s) {
 		if c.set() == set && c.TTL != ttl {
 			delete(s, c)
@@ -176,12 +176,12 @@ func sedTTL(files map[string]string, ttl time.Duration) map[string]string {
 }
 
 // randomEdits are edits of RRsets that are in the zone, or new.
-func randomEdits(r *rand.Rand, before canonSet, z *randomZone) []edit {
-	var edits []edit
+func randomEdits(r *rand.Rand, before canonSet, z *randomZone) []editCall {
+	var edits []editCall
 	list := before.sorted()
 	for range 1 + r.IntN(4) {
 		old := list[r.IntN(len(list))]
-		e := edit{set: old.set()}
+		e := editCall{set: old.set()}
 		switch r.IntN(12) {
 		case 0:
 			e.op = "Bump"

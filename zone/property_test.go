@@ -215,7 +215,7 @@ func TestRandomEditsChangeOnlyWhatTheyName(t *testing.T) {
 }
 
 // checkEdits makes the edits one after the other and compiles after each.
-func checkEdits(dir string, z *randomZone, edits []edit) (saw string, err error) {
+func checkEdits(dir string, z *randomZone, edits []editCall) (saw string, err error) {
 	before, _, err := compileFiles(dir, z.Origin, z.Files)
 	if err != nil {
 		return "", err
@@ -249,7 +249,7 @@ func checkEdits(dir string, z *randomZone, edits []edit) (saw string, err error)
 }
 
 // checkEdit makes one edit and returns the zone that named compiles then.
-func checkEdit(scratch string, f *File, before canonSet, e edit, z *randomZone, dir string) (string, canonSet, error) {
+func checkEdit(scratch string, f *File, before canonSet, e editCall, z *randomZone, dir string) (string, canonSet, error) {
 	old := filesOf(f, dir)
 	oldRecords := recordLines(f, dir, e, before)
 	want, err := e.want(before, z)
@@ -301,7 +301,7 @@ func checkEdit(scratch string, f *File, before canonSet, e edit, z *randomZone, 
 
 // checkNewTTL is about a zone that has no $TTL: one more line, and what has a
 // TTL of its own keeps it.
-func checkNewTTL(scratch string, f *File, before canonSet, e edit, z *randomZone, dir string) (string, canonSet, error) {
+func checkNewTTL(scratch string, f *File, before canonSet, e editCall, z *randomZone, dir string) (string, canonSet, error) {
 	old := filesOf(f, dir)
 	if err := f.SetTTL(e.ttl); err != nil {
 		if fmt.Sprint(old) != fmt.Sprint(filesOf(f, dir)) {

@@ -76,8 +76,8 @@ func (w *zoneWriter) text() string {
 	return text
 }
 
-// comments are what editors trip over. A lone carriage return does not end one.
-var comments = []string{
+// oddComments are what editors trip over. A lone carriage return does not end one.
+var oddComments = []string{
 	";", "; serial", "; 2024010101 was the old serial", ";(", "; ) unbalanced (", "; say \"", "; \" twice \" quoted",
 	";;; $TTL 5", "; ns1 A 192.0.2.1", "; \xff\xfe not UTF-8", "; \\", ";\ttab", "; ü", "; a\rb",
 }
@@ -85,7 +85,7 @@ var comments = []string{
 // end ends a line, outside of parentheses, and may put a comment before.
 func (w *zoneWriter) end() {
 	if w.chance(15) {
-		w.out.WriteString(pick(w.Rand, "", " ", "\t") + pick(w.Rand, comments...))
+		w.out.WriteString(pick(w.Rand, "", " ", "\t") + pick(w.Rand, oddComments...))
 		w.newline()
 		return
 	}
@@ -177,18 +177,18 @@ func (w *zoneWriter) name(name string) string {
 	return name
 }
 
-// ttls are spellings of TTLs; several mean the same.
-var ttls = map[string]uint32{
+// ttlSpellings are spellings of TTLs; several mean the same.
+var ttlSpellings = map[string]uint32{
 	"0": 0, "60": 60, "300": 300, "5m": 300, "0300": 300, "3600": 3600, "1h": 3600, "1H": 3600, "30m30M": 3600,
 	"86400": 86400, "1d": 86400, "1w2D": 777600, "0007": 7, "604800": 604800, "1h1m1s": 3661,
 }
 
-func (w *zoneWriter) ttl() string { return randomKey(w.Rand, ttls) }
+func (w *zoneWriter) ttl() string { return randomKey(w.Rand, ttlSpellings) }
 
 func (w *zoneWriter) defaultTTL() {
 	ttl := w.ttl()
 	w.line(pick(w.Rand, "$TTL", "$TTL", "$ttl"), ttl)
-	w.zone.DefaultTTLs = append(w.zone.DefaultTTLs, ttls[ttl])
+	w.zone.DefaultTTLs = append(w.zone.DefaultTTLs, ttlSpellings[ttl])
 	w.hasTTL = true
 }
 
@@ -230,7 +230,7 @@ func (w *zoneWriter) generate() {
 func isGenerated(owner string) bool { return strings.Contains(strings.ToLower(owner), ".gen.") }
 
 // include moves records to a file of their own.
-func (w *zoneWriter) include(list []item, depth int) {
+func (w *zoneWriter) include(list []unspelled, depth int) {
 	w.files++
 	path := pick(w.Rand, fmt.Sprintf("inc%d", w.files), fmt.Sprintf("sub/inc%d.zone", w.files), fmt.Sprintf("sub/deeper/%d", w.files))
 	spelled := path
@@ -298,7 +298,7 @@ func (w *zoneWriter) soa() {
 }
 
 // record writes one record, without what the reader would know anyhow.
-func (w *zoneWriter) record(it item) {
+func (w *zoneWriter) record(it unspelled) {
 	tokens := []string{""}
 	if w.owner != it.owner || !w.chance(70) {
 		tokens[0] = w.name(it.owner)
@@ -328,7 +328,7 @@ func (w *zoneWriter) record(it item) {
 }
 
 // records writes records with directives and noise between them.
-func (w *zoneWriter) records(list []item, depth int) {
+func (w *zoneWriter) records(list []unspelled, depth int) {
 	for len(list) > 0 {
 		w.noise()
 		switch w.IntN(24) {
