@@ -221,7 +221,7 @@ func like(r *rand.Rand, old canon, z *randomZone) Record {
 	data := old.Data
 	for _, kinds := range []map[string]func(*rand.Rand, string) []string{hostData, otherData} {
 		if make, ok := kinds[old.Type]; ok && r.IntN(5) > 0 {
-			data = strings.ReplaceAll(strings.Join(make(r, z.Origin), " "), "{", "")
+			data = dataOf(make(r, z.Origin))
 		}
 	}
 	switch old.Type {
@@ -242,8 +242,12 @@ func newRecord(r *rand.Rand, z *randomZone) Record {
 		owner += "." + z.Origin
 	}
 	typ := randomKey(r, kinds)
-	data := strings.ReplaceAll(strings.Join(kinds[typ](r, z.Origin), " "), "{", "")
-	return Record{Owner: owner, Type: typ, Data: data, TTL: randomTTL(r)}
+	return Record{Owner: owner, Type: typ, Data: dataOf(kinds[typ](r, z.Origin)), TTL: randomTTL(r)}
+}
+
+// dataOf writes the words of an item on one line, as a Record has them.
+func dataOf(words []string) string {
+	return strings.NewReplacer("{", "", "\n", "n").Replace(strings.Join(words, " "))
 }
 
 func randomTTL(r *rand.Rand) *time.Duration {

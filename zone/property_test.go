@@ -4,10 +4,12 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -82,24 +84,30 @@ func shrink(z *randomZone, err error, check func(*randomZone) error) *randomZone
 		return z
 	}
 	deadline := time.Now().Add(30 * time.Second) // a busy machine gets a larger zone, no other verdict
-	for path := range z.Files {
-		for size := 16; size > 0; size /= 2 {
-			for at := 0; time.Now().Before(deadline); {
-				lines := strings.SplitAfter(z.Files[path], "\n")
-				if at >= len(lines) {
-					break
-				}
-				smaller := *z
-				smaller.Files = map[string]string{}
-				for p, text := range z.Files {
-					smaller.Files[p] = text
-				}
-				smaller.Files[path] = strings.Join(lines[:at], "") + strings.Join(lines[min(at+size, len(lines)):], "")
-				got, ok := errors.AsType[*kindError](check(&smaller))
-				if ok && got.kind == want.kind && len(smaller.Files[path]) < len(z.Files[path]) {
-					z = &smaller
-				} else {
-					at += size
+	try := func(path, text string) bool {
+		smaller := *z
+		smaller.Files = maps.Clone(z.Files)
+		smaller.Files[path] = text
+		got, ok := errors.AsType[*kindError](check(&smaller))
+		if ok = ok && got.kind == want.kind && len(text) < len(z.Files[path]); ok {
+			z = &smaller
+		}
+		return ok
+	}
+	for again := true; again; {
+		again = false
+		for path := range z.Files {
+			for size := 16; size > 0; size /= 2 {
+				for at := 0; time.Now().Before(deadline); {
+					lines := strings.SplitAfter(z.Files[path], "\n")
+					if at >= len(lines) {
+						break
+					}
+					if try(path, strings.Join(slices.Delete(lines, at, min(at+size, len(lines))), "")) {
+						again = true
+					} else {
+						at += size
+					}
 				}
 			}
 		}
