@@ -219,8 +219,8 @@ func (s *scanner) newOwner(t *token) error {
 	if err != nil {
 		return failAt(t.start, "owner %q: %w", t.text, err)
 	}
-	o := owner{text: t.text, origin: s.origin, hash: hash, outside: s.origin.outside}
-	if absolute {
+	o := owner{text: t.text, origin: s.origin, hash: hash}
+	if absolute || s.origin.outside { // at an origin above the zone, a name may be in it
 		o.outside = s.isOutside(t.text)
 	}
 	if len(s.seen) > 0 && !s.owner.same(o) {
@@ -230,14 +230,14 @@ func (s *scanner) newOwner(t *token) error {
 	return nil
 }
 
-// isOutside reports whether an absolute name is not in the zone.
+// isOutside reports whether a name is not in the zone.
 func (s *scanner) isOutside(name []byte) bool {
 	// A zone that a program wrote has absolute names only, so this must be quick.
 	apex := s.apex.suffix
 	if cut := len(name) - len(apex); cut > 0 && name[cut-1] == '.' && string(name[cut:]) == apex && bytes.IndexByte(name, '\\') < 0 {
 		return false
 	}
-	full, err := absoluteName(name, ".")
+	full, err := absoluteName(name, s.origin.text)
 	return err == nil && !below(full, s.apex.text)
 }
 
