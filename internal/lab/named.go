@@ -96,7 +96,8 @@ options {
 		<-done
 		s.cmd.Wait()
 	})
-	if !s.Await(" running") {
+	// Earlier lines speak of what it is running on.
+	if !s.await(func(line string) bool { return strings.HasSuffix(line, " running") }) {
 		t.Fatalf("named did not start:\n%s", s.Log())
 	}
 	return s
@@ -118,11 +119,15 @@ func (s *NamedServer) follow(lines *bufio.Scanner) {
 // Await waits for a line of the log that holds the text. It returns false if
 // named ended before.
 func (s *NamedServer) Await(text string) bool {
+	return s.await(func(line string) bool { return strings.Contains(line, text) })
+}
+
+func (s *NamedServer) await(wanted func(line string) bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for seen := 0; ; {
 		for ; seen < len(s.log); seen++ {
-			if strings.Contains(s.log[seen], text) {
+			if wanted(s.log[seen]) {
 				return true
 			}
 		}
