@@ -97,12 +97,16 @@ func transfer(ctx context.Context, origin string, server netip.AddrPort, key *Ke
 // fromRR returns a record in the form that the package gives out.
 func fromRR(rr dns.RR) Record {
 	header := rr.Header()
+	data := strings.TrimPrefix(rr.String(), header.String())
+	if unknown, ok := rr.(*dns.RFC3597); ok { // has a header of its own
+		data = strings.TrimSpace(fmt.Sprintf(`\# %d %s`, len(unknown.Rdata)/2, unknown.Rdata))
+	}
 	ttl := time.Duration(header.Ttl) * time.Second
 	return Record{
 		Owner: header.Name,
 		TTL:   &ttl,
 		Class: dns.Class(header.Class).String(),
 		Type:  dns.Type(header.Rrtype).String(),
-		Data:  strings.TrimPrefix(rr.String(), header.String()),
+		Data:  data,
 	}
 }

@@ -2,9 +2,9 @@ package zone
 
 import (
 	"cmp"
+	"encoding/binary"
 	"fmt"
 	"iter"
-	"reflect"
 	"slices"
 	"strings"
 
@@ -105,36 +105,22 @@ func typeOrder(typ string) string {
 	return strings.ToUpper(typ) + "\x00"
 }
 
-// meaning is equal for records that are equal: owner and class, TTL, type and
-// data in wire form.
+// meaning is equal for records that are equal: owner, class, type, TTL, and data
+// in wire form.
 func meaning(r Record) string {
 	rr, err := r.RR()
 	if err == nil {
-		if r.TTL != nil {
-			rr.Header().Ttl = uint32(r.TTL.Seconds())
-		}
-		lowerNames(rr)
-		wire := make([]byte, dns.Len(rr)+1)
-		if n, err := dns.PackRR(rr, wire, 0, nil, false); err == nil {
-			return string(wire[:n])
+		header := rr.Header()
+		key := make([]byte, 256, 320) // a name has 255 bytes
+		n, err := dns.PackDomainName(dns.CanonicalName(header.Name), key, 0, nil, false)
+		data, errData := wireData(rr)
+		if err == nil && errData == nil {
+			key = binary.BigEndian.AppendUint16(key[:n], header.Class)
+			key = binary.BigEndian.AppendUint16(key, header.Rrtype)
+			key = binary.BigEndian.AppendUint32(key, header.Ttl)
+			return string(append(key, data...))
 		}
 	}
 	r.Owner = strings.ToLower(r.Owner)
 	return Change{Record: r}.String()
-}
-
-// lowerNames makes the owner lower case, and the names in the data: they compare
-// so, whatever their spelling.
-func lowerNames(rr dns.RR) {
-	header := rr.Header()
-	header.Name = dns.CanonicalName(header.Name)
-	fields := reflect.ValueOf(rr).Elem()
-	for i := range fields.NumField() {
-		switch fields.Type().Field(i).Tag.Get("dns") {
-		case "domain-name", "cdomain-name":
-			if field := fields.Field(i); field.Kind() == reflect.String {
-				field.SetString(dns.CanonicalName(field.String()))
-			}
-		}
-	}
 }

@@ -69,15 +69,19 @@ func TestAnEditWhileFrozenSurvives(t *testing.T) {
 	ctx := within(t, patience)
 	path := s.Path("example.net")
 	update(t, s, "one") // serial 6
-	require.NoError(t, r.WhileFrozen(ctx, "example.net", path, func(context.Context) error {
+	require.NoError(t, r.WhileFrozen(ctx, "example.net", path, func(ctx context.Context) error {
 		status, err := r.Status(ctx, "example.net")
 		assert.True(t, status.Frozen)
 		assert.NoError(t, err)
+		assert.FileExists(t, path+".jnl", "it stays, and says nothing about the zone being frozen")
+		assert.True(t, frozen(ctx, path))
+		assert.False(t, frozen(ctx, path+".jnl"))
 		return raise(path, 6, 7, "two A 192.0.2.2\n")
 	}))
 	update(t, s, "three") // serial 8
 	records, err := AXFR(ctx, "example.net", s.Addr, nil)
 	require.NoError(t, err)
+	assert.False(t, frozen(ctx, path))
 	var owners []string
 	for _, record := range records {
 		owners = append(owners, record.Owner)

@@ -213,7 +213,7 @@ func (r *RNDC) command(ctx context.Context, args ...string) (string, error) {
 		err = context.Cause(ctx) // rather than "signal: killed"
 	}
 	err = &CommandError{Args: argv, Stderr: strings.TrimSpace(stderr.String()), Err: err}
-	for _, known := range said {
+	for _, known := range refusals {
 		if strings.Contains(stderr.String(), known.text) {
 			return "", fmt.Errorf("%w: %w", known.err, err)
 		}
@@ -221,8 +221,8 @@ func (r *RNDC) command(ctx context.Context, args ...string) (string, error) {
 	return "", err
 }
 
-// said is how named's refusals read: rndc has one exit code for all of them.
-var said = []struct {
+// refusals is how named's refusals read: rndc has one exit code for all of them.
+var refusals = []struct {
 	text string
 	err  error
 }{
