@@ -55,14 +55,14 @@ func ExampleWaitSerial() {
 	defer cancel()
 	report, err := zone.WaitSerial(ctx, "example.net", 2026112201, []netip.AddrPort{primary, secondary}, nil)
 	for _, s := range report.Servers {
-		fmt.Println(s.State, s.Serial, s.Err)
+		fmt.Printf("%s: %d\n", s.State, s.Serial)
 	}
 	fmt.Println(errors.Is(err, context.DeadlineExceeded))
 	_, drains := report.Drain(time.Hour)
 	fmt.Println(drains)
 	// Output:
-	// reached 2026112201
-	// stale 2026112107 serves 2026112107
+	// reached: 2026112201
+	// stale: 2026112107
 	// true
 	// false
 }

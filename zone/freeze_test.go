@@ -167,7 +167,7 @@ func TestTheEditWaitsForTheFile(t *testing.T) {
 	update(t, s, "one") // serial 7
 	require.NoError(t, r.WhileFrozen(ctx, "example.net", path, func(context.Context) error {
 		text, err := os.ReadFile(path)
-		assert.Contains(t, string(text), "one\t")
+		assert.True(t, strings.Contains(string(text), "one\t"), "the file lacks the update")
 		return errors.Join(err, raise(path, 7, 8, "$ORIGIN example.net.\ntwo A 192.0.2.2\n"))
 	}))
 	status, err := r.Status(ctx, "example.net")
