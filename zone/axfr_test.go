@@ -16,8 +16,8 @@ import (
 	"github.com/rehost/rehost/internal/lab"
 )
 
-// plain is the records of a zone's text that holds no trap.
-func plain(t *testing.T, text string) iter.Seq[Record] {
+// recordsOf is the records of a zone's text that holds no trap.
+func recordsOf(t *testing.T, text string) iter.Seq[Record] {
 	t.Helper()
 	var records []Record
 	parser := dns.NewZoneParser(strings.NewReader(text), "example.net.", "")
@@ -52,10 +52,10 @@ func TestAXFREqualsTheFile(t *testing.T) {
 	assert.Len(t, records, 5009)
 	assert.Equal(t, "SOA", records[0].Type)
 	assert.Equal(t, "ns1.example.net. hostmaster.example.net. 5 60 60 3600 60", records[0].Data)
-	assert.Empty(t, Diff(plain(t, many(5)), slices.Values(records)))
+	assert.Empty(t, Diff(recordsOf(t, many(5)), slices.Values(records)))
 
 	edited := strings.Replace(many(6), "odd TYPE65280", "odd 60 TYPE65280", 1)
-	changes := Diff(slices.Values(records), plain(t, edited))
+	changes := Diff(slices.Values(records), recordsOf(t, edited))
 	assert.Equal(t, `-example.net. 300 IN SOA ns1.example.net. hostmaster.example.net. 5 60 60 3600 60
 +example.net. 300 IN SOA ns1.example.net. hostmaster.example.net. 6 60 60 3600 60
 -odd.example.net. 300 IN TYPE65280 \# 3 c0ffee
@@ -66,7 +66,7 @@ func TestAXFREqualsTheFile(t *testing.T) {
 	require.NoError(t, r.Reload(ctx, "example.net", 6))
 	records, err = AXFR(ctx, "example.net", s.Addr, nil)
 	require.NoError(t, err)
-	assert.Empty(t, Diff(plain(t, edited), slices.Values(records)))
+	assert.Empty(t, Diff(recordsOf(t, edited), slices.Values(records)))
 }
 
 func TestAXFRWithAKey(t *testing.T) {
@@ -79,7 +79,7 @@ func TestAXFRWithAKey(t *testing.T) {
 	ctx := within(t, patience)
 	records, err := AXFR(ctx, "example.net", s.Addr, &key)
 	require.NoError(t, err)
-	assert.Empty(t, Diff(plain(t, many(5)), slices.Values(records)))
+	assert.Empty(t, Diff(recordsOf(t, many(5)), slices.Values(records)))
 
 	_, err = AXFR(ctx, "example.net", s.Addr, nil)
 	assert.EqualError(t, err, fmt.Sprintf("transfer of example.net. from %s: the server answers REFUSED", s.Addr))
@@ -185,8 +185,8 @@ func TestDiff(t *testing.T) {
 }
 
 func TestDiffIsInOrder(t *testing.T) {
-	a := plain(t, small(5, "b A 192.0.2.2", "a.b A 192.0.2.2"))
-	b := plain(t, small(6, "a A 192.0.2.3", "b A 192.0.2.3", "b AAAA 2001:db8::1"))
+	a := recordsOf(t, small(5, "b A 192.0.2.2", "a.b A 192.0.2.2"))
+	b := recordsOf(t, small(6, "a A 192.0.2.3", "b A 192.0.2.3", "b AAAA 2001:db8::1"))
 	assert.Equal(t, `-example.net. 300 IN SOA ns1.example.net. hostmaster.example.net. 5 60 60 3600 60
 +example.net. 300 IN SOA ns1.example.net. hostmaster.example.net. 6 60 60 3600 60
 +a.example.net. 300 IN A 192.0.2.3

@@ -44,8 +44,8 @@ func (r *RNDC) Thaw(ctx context.Context, origin string) error {
 //
 // The path is the zone's file as this process sees it. The edit must read the
 // file anew: what was read before the freeze lacks the updates. It must raise the
-// serial, for named takes an edit without, and no secondary ever hears of it. With
-// the context that it gets, Save accepts the journal beside the file.
+// serial, for named takes an edit without, and no secondary ever hears of it. The
+// journal stays beside the file while it is frozen.
 func (r *RNDC) WhileFrozen(ctx context.Context, origin, path string, edit func(context.Context) error) (err error) {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -66,22 +66,7 @@ func (r *RNDC) WhileFrozen(ctx context.Context, origin, path string, edit func(c
 	if err := r.withWait(ctx, func(ctx context.Context) error { return r.written(ctx, origin, path) }); err != nil {
 		return err
 	}
-	return edit(context.WithValue(ctx, frozenKey{}, path))
-}
-
-// frozenKey is for the path of the zone's file in the context of an edit, which
-// Save looks for when it finds a journal: freezing leaves the journal there.
-type frozenKey struct{}
-
-// frozen says whether the file is one that WhileFrozen has frozen.
-func frozen(ctx context.Context, path string) bool {
-	zone, ok := ctx.Value(frozenKey{}).(string)
-	if !ok {
-		return false
-	}
-	a, errA := os.Stat(zone)
-	b, errB := os.Stat(path)
-	return errA == nil && errB == nil && os.SameFile(a, b)
+	return edit(ctx)
 }
 
 func (r *RNDC) withWait(ctx context.Context, do func(context.Context) error) error {

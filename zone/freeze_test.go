@@ -74,14 +74,11 @@ func TestAnEditWhileFrozenSurvives(t *testing.T) {
 		assert.True(t, status.Frozen)
 		assert.NoError(t, err)
 		assert.FileExists(t, path+".jnl", "it stays, and says nothing about the zone being frozen")
-		assert.True(t, frozen(ctx, path))
-		assert.False(t, frozen(ctx, path+".jnl"))
 		return raise(path, 6, 7, "two A 192.0.2.2\n")
 	}))
 	update(t, s, "three") // serial 8
 	records, err := AXFR(ctx, "example.net", s.Addr, nil)
 	require.NoError(t, err)
-	assert.False(t, frozen(ctx, path))
 	var owners []string
 	for _, record := range records {
 		owners = append(owners, record.Owner)

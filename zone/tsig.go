@@ -59,8 +59,8 @@ func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 // LogValue logs "redacted".
 func (Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// algorithms are those that named has and the signing here knows.
-var algorithms = []string{"hmac-sha256", "hmac-sha512", "hmac-sha384", "hmac-sha224", "hmac-sha1"}
+// keyAlgorithms are those that named has and the signing here knows.
+var keyAlgorithms = []string{"hmac-sha256", "hmac-sha512", "hmac-sha384", "hmac-sha224", "hmac-sha1"}
 
 // OpenKey reads a file with one key statement, as tsig-keygen and
 // rndc-confgen -a write it.
@@ -116,8 +116,8 @@ func ParseKey(name string, data []byte) (Key, error) {
 		switch {
 		case option.is("algorithm"):
 			key.Algorithm = strings.ToLower(value.text)
-			if !slices.Contains(algorithms, key.Algorithm) {
-				return fail(value.line, "the algorithm %q is not one of %s", value.text, strings.Join(algorithms, ", "))
+			if !slices.Contains(keyAlgorithms, key.Algorithm) {
+				return fail(value.line, "the algorithm %q is not one of %s", value.text, strings.Join(keyAlgorithms, ", "))
 			}
 		case option.is("secret"):
 			secret, err := NewSecret(value.text)

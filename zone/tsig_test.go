@@ -90,7 +90,7 @@ func TestParseKey(t *testing.T) {
 
 func TestOpenKey(t *testing.T) {
 	lab.Need(t, "tsig-keygen")
-	for _, algorithm := range algorithms {
+	for _, algorithm := range keyAlgorithms {
 		text, err := exec.CommandContext(t.Context(), "tsig-keygen", "-a", algorithm, "transfer").Output()
 		require.NoError(t, err)
 		path := filepath.Join(t.TempDir(), "transfer.key")
