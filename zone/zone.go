@@ -23,6 +23,10 @@ type (
 	// A ValueError is a value that a zone cannot hold or that named would refuse:
 	// Field, Value and Reason. Nothing has been changed.
 	ValueError = textfile.ValueError
+
+	// A CommandError is a command that failed: Args, Stderr, which is what it
+	// said, and Err, such as an *exec.ExitError.
+	CommandError = textfile.CommandError
 )
 
 // The two severities.

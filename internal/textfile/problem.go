@@ -118,3 +118,22 @@ func place(file string, line, col int) string {
 	}
 	return b.String()
 }
+
+// A CommandError is a command that failed, and what it said.
+type CommandError struct {
+	Args   []string // the program and its arguments
+	Stderr string   // what it wrote to standard error, without the last newline
+	Err    error    // such as an *exec.ExitError
+}
+
+// Error returns "command: what it said", or "command: Err" if it said nothing.
+func (e *CommandError) Error() string {
+	said := strings.TrimSpace(e.Stderr)
+	if said == "" {
+		said = e.Err.Error()
+	}
+	return strings.Join(e.Args, " ") + ": " + said
+}
+
+// Unwrap returns Err.
+func (e *CommandError) Unwrap() error { return e.Err }
