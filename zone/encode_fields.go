@@ -46,16 +46,11 @@ func (e *encoder) field(f field) error {
 				return err
 			}
 		}
-	case twoStrings, oneOrTwo:
-		if err := e.str(); err != nil {
+	case oneOrTwo:
+		if err := e.str(); err != nil || !e.more() {
 			return err
 		}
-		if e.more() {
-			return e.str()
-		}
-		if f == twoStrings {
-			e.wire = append(e.wire, 0) // named takes a missing second string for an empty one
-		}
+		return e.str()
 	case hexBytes:
 		return e.hex(1, 0)
 	case base64Bytes, aKey:
