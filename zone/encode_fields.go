@@ -416,7 +416,7 @@ func (e *encoder) wks() error {
 		port, err := strconv.Atoi(string(text))
 		if err != nil {
 			network := map[int]string{6: "tcp", 17: "udp"}[proto]
-			if port, err = net.LookupPort(network, strings.ToLower(string(text))); err != nil {
+			if port, err = net.LookupPort(network, strings.ToLower(string(text))); err != nil || text[0] == '+' {
 				return e.unvalidated("a service by name")
 			}
 		}
