@@ -110,12 +110,6 @@ func (d *decoder) field(f field) bool {
 				return false
 			}
 		}
-	case twoStrings:
-		_, ok := d.counted()
-		if ok {
-			_, ok = d.counted()
-		}
-		return ok
 	case oneOrTwo:
 		_, ok := d.counted()
 		if ok && len(d.left()) > 0 {

@@ -1,6 +1,7 @@
 package zone
 
 import (
+	"bytes"
 	"encoding/base32"
 	"encoding/base64"
 	"encoding/hex"
@@ -325,7 +326,7 @@ func (e *encoder) aTypeCode(numbers bool) (uint16, error) {
 		return 0, err
 	}
 	code, ok := typeCode(text)
-	if n, isNumber := decimal(text, 1<<16-1); !ok && numbers && isNumber {
+	if n, isNumber := decimal(bytes.TrimPrefix(text, []byte("+")), 1<<16-1); !ok && numbers && isNumber {
 		return uint16(n), nil
 	}
 	if !ok {
@@ -453,8 +454,13 @@ func (e *encoder) groups(count, digits int, sep string) error {
 		return e.fail(fmt.Sprintf("not %d groups of hexadecimal digits with %q between", count, sep))
 	}
 	for i, part := range parts[:count] {
-		if i == count-1 && sep == "-" && len(part) > digits {
-			part = part[:digits] // named stops reading an EUI after its last digit
+		if i == count-1 && sep == "-" { // named stops reading an EUI where its last group ends
+			for n := range part {
+				if _, ok := hexadecimal(part[:n+1]); !ok || n == digits {
+					part = part[:n]
+					break
+				}
+			}
 		}
 		n, ok := hexadecimal(part)
 		if !ok || len(part) > digits {

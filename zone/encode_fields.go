@@ -46,16 +46,11 @@ func (e *encoder) field(f field) error {
 				return err
 			}
 		}
-	case twoStrings, oneOrTwo:
-		if err := e.str(); err != nil {
+	case oneOrTwo:
+		if err := e.str(); err != nil || !e.more() {
 			return err
 		}
-		if e.more() {
-			return e.str()
-		}
-		if f == twoStrings {
-			e.wire = append(e.wire, 0) // named takes a missing second string for an empty one
-		}
+		return e.str()
 	case hexBytes:
 		return e.hex(1, 0)
 	case base64Bytes, aKey:
@@ -421,7 +416,7 @@ func (e *encoder) wks() error {
 		port, err := strconv.Atoi(string(text))
 		if err != nil {
 			network := map[int]string{6: "tcp", 17: "udp"}[proto]
-			if port, err = net.LookupPort(network, strings.ToLower(string(text))); err != nil {
+			if port, err = net.LookupPort(network, strings.ToLower(string(text))); err != nil || text[0] == '+' {
 				return e.unvalidated("a service by name")
 			}
 		}

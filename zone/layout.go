@@ -50,7 +50,6 @@ const (
 	anEUI48       // pairs of digits with "-"
 	anEUI64       //
 	doaData       // base64, or "-"
-	twoStrings    // HINFO
 	oneOrTwo      // ISDN
 	aPSDN         // X25
 	anNSAP        //
@@ -78,7 +77,7 @@ var layouts = map[uint16][]field{
 	dns.TypeMR:         {aName},
 	11:                 {allOfWKS},
 	dns.TypePTR:        {aName},
-	dns.TypeHINFO:      {twoStrings},
+	dns.TypeHINFO:      {aString, aString},
 	dns.TypeMINFO:      {aMailbox, aMailbox},
 	dns.TypeMX:         {aUint16, aHost},
 	dns.TypeTXT:        {strings1},

@@ -31,6 +31,9 @@ func (e *encoder) loc() error {
 			return err
 		}
 		cm, ok := centimetres(text)
+		if cm > -100 {
+			cm = max(cm, -cm) // named takes the sign of the metres only
+		}
 		if !ok || cm < 0 || cm/100 > 90000000 {
 			return e.fail("not a length from 0 to 90000000m")
 		}

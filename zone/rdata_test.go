@@ -81,7 +81,8 @@ func zoneText(lines []string) string {
 		_, soa, _ := strings.Cut(lines[0], " ")
 		return "$TTL 60\n@ IN " + soa + "\n@ NS ns\nns A 192.0.2.1\n"
 	}
-	return zoneHead + strings.Join(lines, "\n") + "\n"
+	// After data that ends too early, named passes over the next line.
+	return zoneHead + strings.Join(lines, "\n\n") + "\n"
 }
 
 func isSOA(text string) bool { return strings.Contains(text, "SOA ") }
@@ -91,7 +92,7 @@ func isSOA(text string) bool { return strings.Contains(text, "SOA ") }
 func refused(t testing.TB, lines []string) map[int]string {
 	file := filepath.Join(t.TempDir(), "db")
 	require.NoError(t, os.WriteFile(file, []byte(zoneText(lines)), 0o600))
-	out, _ := exec.Command("named-checkzone", "-i", "local", "-k", "fail", "example.", file).CombinedOutput()
+	out, _ := exec.Command("named-checkzone", "-i", "local", "-k", "fail", "-n", "ignore", "example.", file).CombinedOutput()
 	said := map[int]string{}
 	for _, m := range complaint.FindAllStringSubmatch(string(out), -1) {
 		n, err := strconv.Atoi(m[1])
@@ -99,9 +100,7 @@ func refused(t testing.TB, lines []string) map[int]string {
 		if warning.MatchString(m[2]) {
 			continue
 		}
-		if n -= strings.Count(zoneHead, "\n") + 1; n < 0 {
-			n = 0 // the SOA
-		}
+		n = max(0, n-strings.Count(zoneHead, "\n")-1) / 2 // what is before the lines is the SOA
 		said[n] = m[2]
 	}
 	return said
@@ -112,7 +111,7 @@ func refused(t testing.TB, lines []string) map[int]string {
 func compiled(t testing.TB, lines []string) map[string][]byte {
 	file := filepath.Join(t.TempDir(), "db")
 	require.NoError(t, os.WriteFile(file, []byte(zoneText(lines)), 0o600))
-	out, err := exec.Command("named-compilezone", "-i", "local", "-F", "raw", "-o", file+".raw", "example.", file).CombinedOutput()
+	out, err := exec.Command("named-compilezone", "-i", "local", "-n", "ignore", "-F", "raw", "-o", file+".raw", "example.", file).CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	raw, err := os.ReadFile(file + ".raw")
 	require.NoError(t, err)
@@ -122,6 +121,9 @@ func compiled(t testing.TB, lines []string) map[string][]byte {
 		raw = raw[len(set):]
 		name, at, err := dns.UnpackDomainName(set, 20)
 		require.NoError(t, err)
+		if typ := binary.BigEndian.Uint16(set[6:]); name == "example." && typ != dns.TypeSOA {
+			continue
+		}
 		size := int(binary.BigEndian.Uint16(set[at:]))
 		data[strings.TrimSuffix(name, ".example.")] = set[at+2 : at+2+size]
 	}
@@ -130,7 +132,7 @@ func compiled(t testing.TB, lines []string) map[string][]byte {
 
 // alone tells data that could hide the lines after it when it is refused.
 func alone(text string) bool {
-	return strings.ContainsAny(text, "()") || strings.Count(text, `"`)%2 == 1
+	return isSOA(text) || strings.ContainsAny(text, "()") || strings.Count(text, `"`)%2 == 1 || strings.HasSuffix(text, `\`)
 }
 
 // verdicts asks named-checkzone about each record.

@@ -188,8 +188,12 @@ func parseALPN(value string) ([]byte, bool) {
 	return out, true
 }
 
-// A DoH template has the variable "dns" in it (RFC 9461, section 5).
-var dohTemplate = regexp.MustCompile(`\{[+#./;?&]?([^{}]*,)?dns(\*|:[0-9]+)?(,[^{}]*)?\}`)
+// A DoH template is a path, and one of its variables is "dns" (RFC 9461, section 5;
+// RFC 6570, section 2). Named takes a length for the last variable of a list only.
+var (
+	dohTemplate = regexp.MustCompile(`(?s)^/([^{%]|%[0-9A-Fa-f]{2}|\{[+#./;?&]?(?:[0-9A-Za-z_]|%[0-9A-Fa-f]{2})+(\*?,(?:[0-9A-Za-z_]|%[0-9A-Fa-f]{2})+)*(\*|:[1-9][0-9]{0,3})?\})*$`)
+	dohVariable = regexp.MustCompile(`\{([+#./;?&]|[^{}]*,)?dns[*:,}]`)
+)
 
 // validParam reports whether the bytes of a parameter are such as its key has.
 func validParam(key uint16, value []byte) bool {
@@ -217,7 +221,7 @@ func validParam(key uint16, value []byte) bool {
 	case keyIPv6Hint:
 		return len(value) > 0 && len(value)%16 == 0
 	case keyDoHPath:
-		return len(value) > 0 && value[0] == '/' && utf8.Valid(value) && dohTemplate.Match(value)
+		return utf8.Valid(value) && dohTemplate.Match(value) && dohVariable.Match(value)
 	}
 	return true
 }
