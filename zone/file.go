@@ -12,7 +12,6 @@ import (
 // It must not be used by several goroutines at once, not even for reading.
 type File struct {
 	apex    *domain
-	opt     Options
 	sources []*source // the main file first
 	blocks  []*block
 	index   index
@@ -25,10 +24,6 @@ type Options struct {
 	// Dir is named's working directory (its option "directory"), which relative
 	// paths of $INCLUDE are relative to. "" is the current directory.
 	Dir string
-
-	// Frozen says that the zone is frozen ("rndc freeze", see [RNDC.WhileFrozen]),
-	// so that Save may replace it although it has a journal.
-	Frozen bool
 }
 
 // Parse parses a zone file from bytes, which it keeps: they must not be modified
@@ -69,7 +64,7 @@ func load(file *textfile.File, origin string, opt Options, follow bool) (*File, 
 	if len(r.errs) > 0 {
 		return nil, errors.Join(r.errs...)
 	}
-	f := &File{apex: apex, opt: opt, sources: r.sources, blocks: r.blocks}
+	f := &File{apex: apex, sources: r.sources, blocks: r.blocks}
 	if serial, err := f.Serial(); err == nil {
 		f.read = &serial
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/miekg/dns"
@@ -66,8 +65,13 @@ func (r *RNDC) WhileFrozen(ctx context.Context, origin, path string, edit func(c
 	if err := r.withWait(ctx, func(ctx context.Context) error { return r.written(ctx, origin, path) }); err != nil {
 		return err
 	}
-	return edit(ctx)
+	return edit(context.WithValue(ctx, frozen{apexName(origin)}, true))
 }
+
+// frozen is the key by which a context says that a zone is frozen.
+type frozen struct{ origin string }
+
+func apexName(origin string) string { return nameKey(dns.Fqdn(origin)) }
 
 func (r *RNDC) withWait(ctx context.Context, do func(context.Context) error) error {
 	wait := r.Wait
@@ -121,19 +125,9 @@ func (r *RNDC) taken(ctx context.Context, origin, path string) error {
 
 // fileSerial reads the serial of a zone's file.
 func fileSerial(path, origin string) (uint32, error) {
-	file, err := os.Open(path)
+	f, err := Open(path, origin, nil)
 	if err != nil {
 		return 0, err
 	}
-	defer file.Close()
-	records := dns.NewZoneParser(file, dns.Fqdn(origin), path)
-	for rr, ok := records.Next(); ok; rr, ok = records.Next() {
-		if soa, ok := rr.(*dns.SOA); ok && strings.EqualFold(soa.Hdr.Name, dns.Fqdn(origin)) {
-			return soa.Serial, nil
-		}
-	}
-	if err := records.Err(); err != nil {
-		return 0, err
-	}
-	return 0, fmt.Errorf("%s: has no SOA record of %s", path, dns.Fqdn(origin))
+	return f.Serial()
 }

@@ -138,3 +138,21 @@ func wordHolds(word string, addrs []netip.Addr) bool {
 	}
 	return false
 }
+
+// References returns the records that still hold one of the addresses: as an
+// address, in a prefix that contains it, or anywhere in a text, as in SPF's
+// "ip4:192.0.2.1". It is what must be looked at before an address is given up.
+func (f *File) References(addrs ...netip.Addr) []Record {
+	plain := make([]netip.Addr, len(addrs))
+	for i, a := range addrs {
+		plain[i] = a.Unmap().WithZone("")
+	}
+	var found []Record
+	for m := range walk(f.blocks, f.apex, f.everywhere()) {
+		if m.entry.flags&outside == 0 && holdsAddress(m.typ, m.data, plain) {
+			set := f.members(m.name(), func(o *member) bool { return o.typ == m.typ && o.covers == m.covers })
+			found = append(found, m.record(m.name(), f.rrsetTTL(set), f.lineOf(m.at)))
+		}
+	}
+	return found
+}

@@ -29,7 +29,8 @@ var (
 //
 // Nothing is written if nothing has changed, or if it is [ErrStale], [ErrSerial],
 // or [ErrDynamic]: named writes dynamic zones itself, and one is told by the
-// journal beside it, FILE.jnl. See [RNDC.WhileFrozen]. A zone without an SOA
+// journal beside it, FILE.jnl. Within [RNDC.WhileFrozen], with the context that it
+// gives, a journal does no harm. A zone without an SOA
 // record, such as a file that others include, has no serial to raise.
 func (f *File) Save(ctx context.Context) error {
 	first := f.sources[0]
@@ -54,7 +55,7 @@ func (f *File) Save(ctx context.Context) error {
 	if err := f.raised(); err != nil {
 		return err
 	}
-	if err := f.static(); err != nil {
+	if err := f.static(ctx); err != nil {
 		return err
 	}
 	if err := textfile.Save(ctx, changed...); err != nil {
@@ -90,9 +91,9 @@ func (f *File) raised() error {
 	return nil
 }
 
-// static reports a journal, unless the zone is frozen.
-func (f *File) static() error {
-	if f.opt.Frozen {
+// static reports a journal, unless WhileFrozen is at work.
+func (f *File) static(ctx context.Context) error {
+	if ctx.Value(frozen{nameKey(f.apex.text)}) != nil {
 		return nil
 	}
 	journal := f.sources[0].file.Name() + ".jnl"

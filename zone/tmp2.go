@@ -1,5 +1,0 @@
-package zone
-
-import "errors"
-
-var ErrDynamic = errors.New("zone is dynamic")
