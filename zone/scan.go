@@ -154,8 +154,17 @@ func failAt(at int, format string, args ...any) error {
 // and whose it is.
 func (s *scanner) read(e *entry, whole bool) (err error) {
 	*e = entry{start: uint32(s.pos)}
-	s.line = line{toks: s.line.toks[:0], owner: -1, ttl: -1, class: -1, data: -1}
 	s.depth = 0
+	if !whole && s.quick(e) {
+		if err = s.rest(); err != nil {
+			err = s.lexError(err)
+			s.skipComment()
+		}
+		s.endLine()
+		return err
+	}
+	*e = entry{start: uint32(s.pos)}
+	s.line = line{toks: s.line.toks[:0], owner: -1, ttl: -1, class: -1, data: -1}
 	if err = s.meaning(e); err == nil {
 		if whole || e.kind > record || s.needsData(e) {
 			err = s.others()

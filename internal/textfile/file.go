@@ -38,24 +38,46 @@ type File struct {
 
 // Open reads a regular file, following symbolic links.
 func Open(path string) (*File, error) {
+	in, err := open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close()
+	data, err := readAll(in)
+	if err != nil {
+		return nil, err
+	}
+	return &File{name: path, path: path, read: data}, nil
+}
+
+// open opens a regular file.
+func open(path string) (*os.File, error) {
 	// Without O_NONBLOCK a named pipe at path would keep us waiting for a writer.
 	in, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
-	defer in.Close()
+	info, err := in.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = &fs.PathError{Op: "open", Path: path, Err: errors.New("not a regular file")}
+	}
+	if err != nil {
+		in.Close()
+		return nil, err
+	}
+	return in, nil
+}
+
+// readAll is io.ReadAll into a buffer that is large enough at once, so that a
+// large file is in memory once.
+func readAll(in *os.File) ([]byte, error) {
 	info, err := in.Stat()
 	if err != nil {
 		return nil, err
 	}
-	if !info.Mode().IsRegular() {
-		return nil, &fs.PathError{Op: "open", Path: path, Err: errors.New("not a regular file")}
-	}
-	data, err := io.ReadAll(in)
-	if err != nil {
-		return nil, err
-	}
-	return &File{name: path, path: path, read: data}, nil
+	buf := bytes.NewBuffer(make([]byte, 0, info.Size()+bytes.MinRead))
+	_, err = buf.ReadFrom(in)
+	return buf.Bytes(), err
 }
 
 // Create starts a file that must not exist, neither now nor when it is saved.
@@ -177,16 +199,35 @@ func (f *File) unchanged() error {
 		}
 		return nil
 	}
-	now, err := Open(f.path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	now, err := open(f.path)
+	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%s: %w: it is gone", f.name, ErrStale)
-	case err != nil:
+	} else if err != nil {
 		return err
-	case !bytes.Equal(now.read, f.read):
-		return fmt.Errorf("%s: %w", f.name, ErrStale)
 	}
-	return nil
+	defer now.Close()
+	same, err := holds(now, f.read)
+	if err == nil && !same {
+		err = fmt.Errorf("%s: %w", f.name, ErrStale)
+	}
+	return err
+}
+
+// holds reports whether in holds data and nothing more.
+func holds(in io.Reader, data []byte) (bool, error) {
+	buf := make([]byte, 1<<16)
+	for {
+		n, err := in.Read(buf)
+		if n > len(data) || !bytes.Equal(buf[:n], data[:n]) {
+			return false, nil
+		}
+		data = data[n:]
+		if err == io.EOF {
+			return len(data) == 0, nil
+		} else if err != nil {
+			return false, err
+		}
+	}
 }
 
 // Diff returns a unified diff, "" if there is no difference.
