@@ -5,6 +5,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -141,15 +142,19 @@ func (c canon) increment() canon {
 	return c
 }
 
-// fillTTLs replaces anyTTL by what the zone has now, if it may be the default.
+// fillTTLs replaces anyTTL by what the zone has now, if that may be a default:
+// some $TTL, or before the first one what the zone inherits, which is the TTL of
+// another record or the SOA's minimum.
 func (s canonSet) fillTTLs(after canonSet, z *randomZone) canonSet {
 	allowed := map[uint32]bool{}
 	for _, ttl := range z.DefaultTTLs {
 		allowed[ttl] = true
 	}
-	if len(allowed) == 0 { // the previous record's, or the SOA's minimum
-		for c := range after {
-			allowed[c.TTL] = true
+	for c := range s {
+		allowed[c.TTL] = allowed[c.TTL] || z.Inherits
+		if f := strings.Fields(c.Data); c.Type == "SOA" && z.Inherits {
+			minimum, _ := strconv.ParseUint(f[len(f)-1], 10, 32)
+			allowed[uint32(minimum)] = true
 		}
 	}
 	for c := range maps.Clone(s) {
