@@ -6,16 +6,19 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/miekg/dns"
 )
 
 // setWhatIsThere makes edits that name what the zone holds already. They may be
 // refused, where $GENERATE made a record, and must not change a byte.
-func setWhatIsThere(f *File, dir string) error {
+func setWhatIsThere(f *File, dir string, z *randomZone) error {
 	old := filesOf(f, dir)
 	unchanged := func(what string, args ...any) error {
 		for path, text := range filesOf(f, dir) {
 			if text != old[path] {
-				return failure("setting what is there changes bytes", "%s\n%s:\n%q\n%q", fmt.Sprintf(what, args...), path, old[path], text)
+				gone, come := diffLines(strings.SplitAfter(old[path], "\n"), strings.SplitAfter(text, "\n"))
+				return failure("setting what is there changes bytes", "%s\n%s: gone %v, come %v", fmt.Sprintf(what, args...), path, gone, come)
 			}
 		}
 		return nil
@@ -27,7 +30,7 @@ func setWhatIsThere(f *File, dir string) error {
 	done := map[rrsetName]bool{}
 	for _, r := range all {
 		set := rrsetName{strings.ToLower(r.Owner), r.Type}
-		if done[set] {
+		if done[set] || !dns.IsSubDomain(z.Origin, set.Owner) { // named ignores it
 			continue
 		}
 		done[set] = true

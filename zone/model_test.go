@@ -5,6 +5,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -141,15 +142,19 @@ func (c canon) increment() canon {
 	return c
 }
 
-// fillTTLs replaces anyTTL by what the zone has now, if it may be the default.
+// fillTTLs replaces anyTTL by what the zone has now, if that may be a default:
+// some $TTL, or before the first one what the zone inherits, which is the TTL of
+// another record or the SOA's minimum.
 func (s canonSet) fillTTLs(after canonSet, z *randomZone) canonSet {
 	allowed := map[uint32]bool{}
 	for _, ttl := range z.DefaultTTLs {
 		allowed[ttl] = true
 	}
-	if len(allowed) == 0 { // the previous record's, or the SOA's minimum
-		for c := range after {
-			allowed[c.TTL] = true
+	for c := range s {
+		allowed[c.TTL] = allowed[c.TTL] || z.Inherits
+		if f := strings.Fields(c.Data); c.Type == "SOA" && z.Inherits {
+			minimum, _ := strconv.ParseUint(f[len(f)-1], 10, 32)
+			allowed[uint32(minimum)] = true
 		}
 	}
 	for c := range maps.Clone(s) {
@@ -164,15 +169,31 @@ func (s canonSet) fillTTLs(after canonSet, z *randomZone) canonSet {
 	return s
 }
 
-var dollarTTL = regexp.MustCompile(`(?i)((?:^|[\n\r])(?:[( ]*\()?\$TTL[\s(]+)[0-9a-z]+`)
+// argument finds $TTL and $INCLUDE at the start of a line, and their argument,
+// before which there may be parentheses, line ends and comments.
+var argument = regexp.MustCompile(`(?i)(?:^|[\n\r])\(?\$(TTL|INCLUDE)(?:[\s()]|;[^\n]*\n)+"?([^\s();"]+)`)
 
-// sedTTL is what a person does to set a zone's default: every $TTL, by sed.
-func sedTTL(files map[string]string, ttl time.Duration) map[string]string {
-	out := map[string]string{}
-	for path, text := range files {
-		out[path] = dollarTTL.ReplaceAllString(text, fmt.Sprintf("${1}%d", ttl/time.Second))
+// sedTTL is what a person does to set a zone's default: to change the first $TTL
+// that named comes by, or to write one on top. It returns the files, and whether
+// there was one.
+func sedTTL(files map[string]string, path string, ttl time.Duration) (map[string]string, bool) {
+	text := files[path]
+	for _, m := range argument.FindAllStringSubmatchIndex(text, -1) {
+		if word := text[m[4]:m[5]]; strings.EqualFold(text[m[2]:m[3]], "include") {
+			if out, ok := sedTTL(files, word, ttl); ok {
+				return out, true
+			}
+			continue
+		}
+		files = maps.Clone(files)
+		files[path] = fmt.Sprintf("%s%d%s", text[:m[4]], ttl/time.Second, text[m[5]:])
+		return files, true
 	}
-	return out
+	if path == mainFile {
+		files = maps.Clone(files)
+		files[path] = fmt.Sprintf("$TTL %d\n%s", ttl/time.Second, text)
+	}
+	return files, false
 }
 
 // randomEdits are edits of RRsets that are in the zone, or new.
@@ -192,12 +213,19 @@ func randomEdits(r *rand.Rand, before canonSet, z *randomZone) []editCall {
 		case 3, 4:
 			e.op, e.records = "Remove", []Record{{Owner: old.Owner, Type: old.Type, Data: old.Data}}
 		case 5, 6: // to an RRset that is there
-			e.op, e.records = "Add", []Record{like(r, old, z)}
+			fresh := like(r, old, z)
+			if c, err := canonRecord(fresh, z.Origin); err == nil && before.has(c) {
+				fresh.TTL = nil
+			}
+			e.op, e.records = "Add", []Record{fresh}
 		case 7, 8: // a new one
 			fresh := newRecord(r, z)
 			c, err := canonRecord(fresh, z.Origin)
 			if err != nil {
 				panic(fmt.Sprint(fresh, err))
+			}
+			if before.has(c) {
+				fresh.TTL = nil
 			}
 			e.op, e.set, e.records = "Add", c.set(), []Record{fresh}
 		case 9:

@@ -16,6 +16,7 @@ type randomZone struct {
 
 	Shared      map[string]bool // owners in a file that is included twice: one line stands for two records
 	DefaultTTLs []uint32        // every $TTL in it
+	Inherits    bool            // it does not begin with one
 }
 
 // newRandomZone makes the zone that belongs to a seed, the same each time.
@@ -29,7 +30,7 @@ func newRandomZone(seed uint64) *randomZone {
 	w := &zoneWriter{Rand: r, zone: z, origin: z.Origin, out: &strings.Builder{}}
 	w.eols = pick(r, []string{"\n"}, []string{"\n"}, []string{"\r\n"}, []string{"\n", "\r\n"}, []string{"\n", "\r\n", "\r"})
 	w.blanks = pick(r, []string{" "}, []string{"\t"}, []string{" ", "\t", "\t\t", "    ", " \t "})
-	if w.IntN(3) > 0 {
+	if z.Inherits = w.IntN(3) == 0; !z.Inherits {
 		w.defaultTTL()
 	}
 	w.noise()
