@@ -19,7 +19,7 @@ func checkNames(owner string, typ uint16, toks []token, origin string) error {
 		}
 	case dns.TypeNSEC3:
 		label, _, _ := strings.Cut(owner, ".")
-		if _, err := base32hex.DecodeString(strings.ToUpper(label)); err != nil {
+		if _, ok := fromBase32hex(label); !ok {
 			return &dataError{tok: ownerTok, reason: fmt.Sprintf("%q does not begin with base32 (check-names)", owner)}
 		}
 	}
@@ -48,7 +48,7 @@ func checkNames(owner string, typ uint16, toks []token, origin string) error {
 			continue
 		}
 		name, err := absoluteName(toks[at].text, origin)
-		if err == nil && (kind == aHost && badHostname(name, typ == 38) || kind == aMailbox && badMailbox(name)) {
+		if err == nil && (kind == aHost && badHostname(name, false) || kind == aMailbox && badMailbox(name)) {
 			return &dataError{tok: at, reason: fmt.Sprintf("%q cannot be the name of a %s (check-names)", toks[at].text, map[field]string{aHost: "host", aMailbox: "mailbox"}[kind])}
 		}
 	}

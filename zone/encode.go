@@ -1,7 +1,6 @@
 package zone
 
 import (
-	"bytes"
 	"encoding/base32"
 	"encoding/base64"
 	"encoding/hex"
@@ -9,6 +8,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -326,7 +326,7 @@ func (e *encoder) aTypeCode(numbers bool) (uint16, error) {
 		return 0, err
 	}
 	code, ok := typeCode(text)
-	if n, isNumber := decimal(bytes.TrimPrefix(text, []byte("+")), 1<<16-1); !ok && numbers && isNumber {
+	if n, err := strconv.Atoi(string(text)); !ok && numbers && err == nil && n >= 0 && n < 1<<16 {
 		return uint16(n), nil
 	}
 	if !ok {
@@ -406,15 +406,22 @@ func (e *encoder) date(seconds bool) error {
 
 var base32hex = base32.HexEncoding.WithPadding(base32.NoPadding)
 
+// fromBase32hex decodes a hash as NSEC3 has it: without padding, and with nothing
+// in the bits that are left over.
+func fromBase32hex(text string) ([]byte, bool) {
+	text = strings.ToUpper(text)
+	out, err := base32hex.DecodeString(text)
+	return out, err == nil && base32hex.EncodeToString(out) == text
+}
+
 // hashedOwner takes the hash of a name; SHA-1 has 20 bytes (RFC 5155).
 func (e *encoder) hashedOwner(hash byte) error {
 	text, err := e.word()
 	if err != nil {
 		return err
 	}
-	upper := strings.ToUpper(string(text))
-	out, err := base32hex.DecodeString(upper)
-	if err != nil || base32hex.EncodeToString(out) != upper || len(out) > 255 {
+	out, ok := fromBase32hex(string(text))
+	if !ok || len(out) > 255 {
 		return e.fail("not base32 with the extended alphabet")
 	}
 	if hash == 1 && len(out) != 20 {

@@ -1,6 +1,7 @@
 package zone
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"strings"
@@ -34,7 +35,7 @@ func (e *encoder) loc() error {
 		if cm > -100 {
 			cm = max(cm, -cm) // named takes the sign of the metres only
 		}
-		if !ok || cm < 0 || cm/100 > 90000000 {
+		if !ok || cm < 0 || bytes.IndexByte(text, '.') == 1 && (text[0] == '-' || text[0] == '+') || cm/100 > 90000000 {
 			return e.fail("not a length from 0 to 90000000m")
 		}
 		sizes[i] = mantissa(cm)
