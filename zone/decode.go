@@ -93,7 +93,7 @@ func (d *decoder) field(f field) bool {
 		return d.skip(1)
 	case aUint16, aType, aCertType, keyFlags:
 		return d.skip(2)
-	case aUint32, aCounter, aSignTime, anIPv4:
+	case aUint32, aCounter, aSignTime, aDate, anIPv4:
 		return d.skip(4)
 	case anIPv6:
 		return d.skip(16)

@@ -88,7 +88,7 @@ var layouts = map[uint16][]field{
 	dns.TypeRT:         {aUint16, aHost},
 	22:                 {anNSAP},
 	dns.TypeNSAPPTR:    {aName},
-	dns.TypeSIG:        {aType, anAlgorithm, aUint8, aUint32, aSignTime, aSignTime, aUint16, aName, base64Bytes},
+	dns.TypeSIG:        {aType, anAlgorithm, aUint8, aUint32, aDate, aDate, aUint16, aName, base64Bytes},
 	dns.TypeKEY:        {keyFlags, aProtocol, anAlgorithm, maybeKey},
 	dns.TypePX:         {aUint16, aName, aName},
 	dns.TypeGPOS:       {aString, aString, aString},
