@@ -1,13 +1,20 @@
 package zone
 
-import (
-)
+import ()
 
 // field takes the words of one field.
 func (e *encoder) field(f field) error {
 	switch f {
 	case aName, aHost, aMailbox:
 		return e.name(e.word)
+	case aSigner:
+		start := len(e.wire)
+		if err := e.name(e.word); err != nil {
+			return err
+		}
+		if countLabels(e.wire[start:]) > e.wire[3] {
+			return e.fail("has more labels than the owner that is signed")
+		}
 	case aTarget:
 		return e.name(e.any)
 	case aUint8:

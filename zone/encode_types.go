@@ -195,7 +195,7 @@ func (e *encoder) wks() error {
 	if err != nil {
 		return err
 	}
-	proto, known := map[string]int{"icmp": 1, "tcp": 6, "udp": 17}[strings.ToLower(string(text))]
+	proto, known := map[string]int{"icmp": 1, "ICMP": 1, "tcp": 6, "TCP": 6, "udp": 17, "UDP": 17}[string(text)]
 	if !known {
 		if proto, err = strconv.Atoi(string(text)); err != nil {
 			return e.unvalidated("a protocol by name")

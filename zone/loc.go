@@ -22,7 +22,7 @@ func (e *encoder) loc() error {
 		return err
 	}
 	altitude, ok := centimetres(text)
-	if !ok || altitude < -10000000 || altitude > 4284967295 {
+	if !ok || strings.HasPrefix(string(text), "+.") || altitude < -10000000 || altitude > 4284967295 {
 		return e.fail("not an altitude from -100000.00m to 42849672.95m")
 	}
 	sizes := [3]byte{0x12, 0x16, 0x13} // 1 m, 10 km, 10 m

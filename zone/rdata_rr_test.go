@@ -242,3 +242,20 @@ func BenchmarkRR(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkEncodeData is what it costs to validate the data of one record.
+func BenchmarkEncodeData(b *testing.B) {
+	for _, c := range []string{"A 192.0.2.1", "MX 10 mail", `TXT "v=spf1 -all"`, "CNAME www"} {
+		typ, data := dataCase{text: c}.split()
+		toks, _ := dataTokens(data)
+		code, _ := typeCode([]byte(typ))
+		b.Run(typ, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := encodeData(1, code, toks, "example.net."); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
