@@ -1,6 +1,7 @@
 package zone
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 )
@@ -10,8 +11,8 @@ func dataText(typ uint16, toks []token, origin string) string {
 	names := nameFields(typ, toks)
 	var b strings.Builder
 	for i, t := range toks {
-		if i > 0 {
-			b.WriteByte(' ')
+		if i > 0 && !(t.quoted && t.start == toks[i-1].end && bytes.HasSuffix(toks[i-1].text, []byte("="))) {
+			b.WriteByte(' ') // a quoted value of SVCB touches its "="
 		}
 		if !t.quoted && slices.Contains(names, i) {
 			if name, err := absoluteName(t.text, origin); err == nil {

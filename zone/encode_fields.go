@@ -31,7 +31,7 @@ func (e *encoder) field(f field) error {
 		if err != nil {
 			return err
 		}
-		n, ok := counter(text)
+		n, ok := readTTL(text)
 		if !ok {
 			return e.fail("not a number of seconds or a time such as 1h30m")
 		}
@@ -183,30 +183,3 @@ func (e *encoder) field(f field) error {
 }
 
 func second(_ uint64, err error) error { return err }
-
-// counter reads seconds, or numbers with the units w, d, h, m, s. A number without
-// a unit must stand alone.
-func counter(text []byte) (uint32, bool) {
-	if n, ok := decimal(text, 1<<32-1); ok {
-		return uint32(n), true
-	}
-	var sum uint64
-	for i := 0; i < len(text); i++ {
-		start := i
-		for i < len(text) && text[i] >= '0' && text[i] <= '9' {
-			i++
-		}
-		n, ok := decimal(text[start:i], 1<<32-1)
-		if !ok {
-			return 0, false
-		}
-		if i == len(text) {
-			return uint32(n), sum == 0
-		}
-		unit := map[byte]uint64{'w': 604800, 'd': 86400, 'h': 3600, 'm': 60, 's': 1}[text[i]|0x20]
-		if sum += n * unit; unit == 0 || sum > 1<<32-1 {
-			return 0, false
-		}
-	}
-	return uint32(sum), len(text) > 0
-}

@@ -25,7 +25,7 @@ func TestMutatedDataAsNamedReads(t *testing.T) {
 	// The same in the form of unknown types, for what becomes of its bytes.
 	for i, c := range good {
 		typ, data := c.split()
-		if wire, err := ours(owner(i), typ, data); err == nil && len(wire) < 1000 {
+		if wire, err := ours(caseOwner(i), typ, data); err == nil && len(wire) < 1000 {
 			good = append(good, dataCase{text: fmt.Sprintf(`%s \# %d %x`, typ, len(wire), wire), good: true})
 		}
 	}

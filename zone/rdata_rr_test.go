@@ -20,7 +20,7 @@ func TestTypesAsNamedKnowsThem(t *testing.T) {
 		words = append(words, w.word, strings.ToLower(w.word))
 	}
 	for i, word := range words {
-		lines = append(lines, owner(i)+" IN 60 "+word+` \# 1 ff`)
+		lines = append(lines, caseOwner(i)+" IN 60 "+word+` \# 1 ff`)
 	}
 	said := refused(t, lines)
 	for i, word := range words {
@@ -103,7 +103,7 @@ func TestNameFields(t *testing.T) {
 func TestNameFieldsOfGoodData(t *testing.T) {
 	for i, c := range readCases(t) {
 		typ, data := c.split()
-		want, err := ours(owner(i), typ, data)
+		want, err := ours(caseOwner(i), typ, data)
 		if err != nil {
 			continue
 		}
@@ -127,7 +127,7 @@ func TestNameFieldsOfGoodData(t *testing.T) {
 func TestGenericFormOfGoodData(t *testing.T) {
 	for i, c := range readCases(t) {
 		typ, data := c.split()
-		wire, err := ours(owner(i), typ, data)
+		wire, err := ours(caseOwner(i), typ, data)
 		if err != nil {
 			continue
 		}
@@ -176,6 +176,36 @@ func TestWireDataAsNamedCompares(t *testing.T) {
 	}
 }
 
+// TestQuotedParameter: a quoted value of SVCB belongs to the "=" that it touches,
+// and a blank between them is another thing.
+func TestQuotedParameter(t *testing.T) {
+	toks, err := dataTokens(`1 . alpn="h2,h3" key9="a b"`)
+	require.NoError(t, err)
+	text := dataText(dns.TypeHTTPS, toks, "example.")
+	assert.Equal(t, `1 . alpn="h2,h3" key9="a b"`, text)
+	_, err = ours("x", "HTTPS", text)
+	require.NoError(t, err)
+	_, err = ours("x", "HTTPS", `1 . alpn= "h2,h3"`)
+	require.Error(t, err)
+}
+
+// TestDataTextOfGoodData writes all good data on one line, which must not change it.
+func TestDataTextOfGoodData(t *testing.T) {
+	for i, c := range readCases(t) {
+		typ, data := c.split()
+		want, err := ours(caseOwner(i), typ, data)
+		if err != nil {
+			continue
+		}
+		toks, err := dataTokens(data)
+		require.NoError(t, err)
+		code, _ := typeCode([]byte(typ))
+		got, err := ours(caseOwner(i), typ, dataText(code, toks, "example."))
+		require.NoError(t, err, c.text)
+		assert.Equal(t, want, got, c.text)
+	}
+}
+
 func TestRecordRR(t *testing.T) {
 	hour, part, long := time.Hour, time.Second/2, time.Duration(1<<31)*time.Second
 	rr, err := Record{Owner: "www.example.net", TTL: &hour, Type: "a", Data: "192.0.2.1"}.RR()
@@ -185,17 +215,17 @@ func TestRecordRR(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "example.net.\t0\tIN\tMX\t10 mail.", rr.String())
 	for want, r := range map[string]Record{
-		`owner: "a..b": empty label`:                                        {Owner: "a..b", Type: "A", Data: "192.0.2.1"},
-		`class: "XX": not a class`:                                          {Owner: "a", Class: "XX", Type: "A", Data: "192.0.2.1"},
-		`type: "XX": not a type that named knows`:                           {Owner: "a", Type: "XX", Data: "192.0.2.1"},
-		`TTL: "500ms": not whole seconds from 0 to 2147483647`:              {Owner: "a", TTL: &part, Type: "A", Data: "192.0.2.1"},
-		`TTL: "596523h14m8s": not whole seconds from 0 to 2147483647`:       {Owner: "a", TTL: &long, Type: "A", Data: "192.0.2.1"},
-		`data: "192.0.2.1\nb A 192.0.2.2": does not stay within one record`: {Owner: "a", Type: "A", Data: "192.0.2.1\nb A 192.0.2.2"},
-		`data: "( a": does not stay within one record`:                      {Owner: "a", Type: "NS", Data: "( a"},
-		`data: "a ; b": does not stay within one record`:                    {Owner: "a", Type: "NS", Data: "a ; b"},
-		`data: "\"a": does not stay within one record`:                      {Owner: "a", Type: "TXT", Data: `"a`},
-		`data: "10": the data ends too early`:                               {Owner: "a", Type: "MX", Data: "10"},
-		`data: "192.0.2.1 x": "x": more than belongs to the record`:         {Owner: "a", Type: "A", Data: "192.0.2.1 x"},
+		`owner: "a..b": empty label in a name`:                                                         {Owner: "a..b", Type: "A", Data: "192.0.2.1"},
+		`class: "XX": not a class`:                                                                     {Owner: "a", Class: "XX", Type: "A", Data: "192.0.2.1"},
+		`type: "XX": not a type that named knows`:                                                      {Owner: "a", Type: "XX", Data: "192.0.2.1"},
+		`TTL: "500ms": not whole seconds from 0 to 2147483647`:                                         {Owner: "a", TTL: &part, Type: "A", Data: "192.0.2.1"},
+		`TTL: "596523h14m8s": not whole seconds from 0 to 2147483647`:                                  {Owner: "a", TTL: &long, Type: "A", Data: "192.0.2.1"},
+		`data: "192.0.2.1\nb A 192.0.2.2": byte '\n' cannot stand in a record; in a string it is \010`: {Owner: "a", Type: "A", Data: "192.0.2.1\nb A 192.0.2.2"},
+		`data: "( a": parenthesis that is not closed`:                                                  {Owner: "a", Type: "NS", Data: "( a"},
+		`data: "a ; b": a comment cannot be part of a record`:                                          {Owner: "a", Type: "NS", Data: "a ; b"},
+		`data: "\"a": quote that is not closed on its line`:                                            {Owner: "a", Type: "TXT", Data: `"a`},
+		`data: "10": the data ends too early`:                                                          {Owner: "a", Type: "MX", Data: "10"},
+		`data: "192.0.2.1 x": "x": more than belongs to the record`:                                    {Owner: "a", Type: "A", Data: "192.0.2.1 x"},
 	} {
 		_, err := r.RR()
 		var bad *ValueError

@@ -67,7 +67,7 @@ func ours(owner, typ, data string) ([]byte, error) {
 
 const zoneHead = "$TTL 60\n@ IN SOA a. b. 1 1 1 1 1\n@ NS ns\nns A 192.0.2.1\n"
 
-// owner is a name that suits every type: a host's, and base32.
+// caseOwner is a name that suits every type: a host's, and base32.
 func caseOwner(i int) string { return fmt.Sprintf("%032d", i) }
 
 var (
