@@ -11,8 +11,8 @@ func dataText(typ uint16, toks []token, origin string) string {
 	names := nameFields(typ, toks)
 	var b strings.Builder
 	for i, t := range toks {
-		if i > 0 && !(t.quoted && t.start == toks[i-1].end && bytes.HasSuffix(toks[i-1].text, []byte("="))) {
-			b.WriteByte(' ') // a quoted value of SVCB touches its "="
+		if i > 0 && !touches(toks[i-1], t) {
+			b.WriteByte(' ')
 		}
 		if !t.quoted && slices.Contains(names, i) {
 			if name, err := absoluteName(t.text, origin); err == nil {
@@ -23,6 +23,12 @@ func dataText(typ uint16, toks []token, origin string) string {
 		writeToken(&b, t)
 	}
 	return b.String()
+}
+
+// touches reports whether a token must follow another without a blank: the quoted
+// value of a parameter of SVCB is no value elsewhere than at its "=".
+func touches(before, t token) bool {
+	return t.quoted && t.start == before.end && bytes.HasSuffix(before.text, []byte("="))
 }
 
 // writeToken writes a token so that it stays on its line.

@@ -187,6 +187,12 @@ func TestQuotedParameter(t *testing.T) {
 	require.NoError(t, err)
 	_, err = ours("x", "HTTPS", `1 . alpn= "h2,h3"`)
 	require.Error(t, err)
+
+	f, err := Parse("db", "example.", []byte(zoneHead))
+	require.NoError(t, err)
+	require.NoError(t, f.Add(Record{Owner: "x", Type: "HTTPS", Data: text}))
+	require.Len(t, f.Lookup("x", "HTTPS"), 1)
+	assert.Equal(t, text, f.Lookup("x", "HTTPS")[0].Data)
 }
 
 // TestDataTextOfGoodData writes all good data on one line, which must not change it.
