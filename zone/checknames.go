@@ -12,16 +12,19 @@ import (
 // and a host or mailbox in the data that can be none. The data must have passed
 // rdataRR. A *dataError with tok ownerTok is about the owner.
 func checkNames(owner string, typ uint16, toks []token, origin string) error {
+	bad, want := false, "cannot be the name of a host"
 	switch typ {
-	case dns.TypeA, dns.TypeAAAA, 38, dns.TypeMX, 11:
-		if badHostname(owner, true) && !(typ == dns.TypeA || typ == dns.TypeAAAA) || badHostname(withoutMSDCS(owner), true) {
-			return &dataError{tok: ownerTok, reason: fmt.Sprintf("%q cannot be the name of a host (check-names)", owner)}
-		}
+	case dns.TypeA, dns.TypeAAAA:
+		bad = badHostname(withoutMSDCS(owner), true)
+	case dns.TypeMX, 11, 38: // WKS, A6
+		bad = badHostname(owner, true)
 	case dns.TypeNSEC3:
 		label, _, _ := strings.Cut(owner, ".")
-		if _, err := base32hex.DecodeString(strings.ToUpper(label)); err != nil {
-			return &dataError{tok: ownerTok, reason: fmt.Sprintf("%q does not begin with base32 (check-names)", owner)}
-		}
+		_, ok := fromBase32hex(label)
+		bad, want = !ok, "does not begin with base32"
+	}
+	if bad {
+		return &dataError{tok: ownerTok, reason: fmt.Sprintf("%q %s (check-names)", owner, want)}
 	}
 	if isGeneric(typ, toks) {
 		return nil // named does not look into it
@@ -48,8 +51,9 @@ func checkNames(owner string, typ uint16, toks []token, origin string) error {
 			continue
 		}
 		name, err := absoluteName(toks[at].text, origin)
-		if err == nil && (kind == aHost && badHostname(name, typ == 38) || kind == aMailbox && badMailbox(name)) {
-			return &dataError{tok: at, reason: fmt.Sprintf("%q cannot be the name of a %s (check-names)", toks[at].text, map[field]string{aHost: "host", aMailbox: "mailbox"}[kind])}
+		if err == nil && (kind == aHost && badHostname(name, false) || kind == aMailbox && badMailbox(name)) {
+			what := map[field]string{aHost: "host", aMailbox: "mailbox"}[kind]
+			return &dataError{tok: at, reason: fmt.Sprintf("%q cannot be the name of a %s (check-names)", toks[at].text, what)}
 		}
 	}
 	return nil
@@ -61,15 +65,15 @@ const ownerTok = -2
 // and "-" within a label (RFC 952, RFC 1123, section 2.1). The root passes, and a
 // leading "*." where that is allowed.
 func badHostname(name string, wildcard bool) bool {
-	if name == "." {
-		return false
-	}
 	if wildcard {
 		name = strings.TrimPrefix(name, "*.")
 	}
+	if name == "." || name == "" {
+		return false
+	}
 	for label := range strings.SplitSeq(strings.TrimSuffix(name, "."), ".") {
 		if label == "" || label[0] == '-' || label[len(label)-1] == '-' {
-			return name != ""
+			return true
 		}
 		for _, c := range []byte(label) {
 			if (c < '0' || c > '9') && (c|0x20 < 'a' || c|0x20 > 'z') && c != '-' {

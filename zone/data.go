@@ -1,6 +1,7 @@
 package zone
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 )
@@ -10,7 +11,7 @@ func dataText(typ uint16, toks []token, origin string) string {
 	names := nameFields(typ, toks)
 	var b strings.Builder
 	for i, t := range toks {
-		if i > 0 {
+		if i > 0 && !touches(toks[i-1], t) {
 			b.WriteByte(' ')
 		}
 		if !t.quoted && slices.Contains(names, i) {
@@ -22,6 +23,12 @@ func dataText(typ uint16, toks []token, origin string) string {
 		writeToken(&b, t)
 	}
 	return b.String()
+}
+
+// touches reports whether a token must follow another without a blank: the quoted
+// value of a parameter of SVCB is no value elsewhere than at its "=".
+func touches(before, t token) bool {
+	return t.quoted && t.start == before.end && bytes.HasSuffix(before.text, []byte("="))
 }
 
 // writeToken writes a token so that it stays on its line.

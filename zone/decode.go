@@ -89,11 +89,14 @@ func (d *decoder) field(f field) bool {
 	switch f {
 	case aName, aHost, aMailbox, aTarget:
 		return d.name()
+	case aSigner:
+		start := d.at
+		return d.name() && countLabels(d.wire[start:d.at]) <= d.wire[3]
 	case aUint8, anAlgorithm, aDigestType, aHash, aScheme, aProtocol:
 		return d.skip(1)
 	case aUint16, aType, aCertType, keyFlags:
 		return d.skip(2)
-	case aUint32, aCounter, aSignTime, anIPv4:
+	case aUint32, aCounter, aSignTime, aDate, anIPv4:
 		return d.skip(4)
 	case anIPv6:
 		return d.skip(16)
@@ -290,4 +293,12 @@ func isTag(text []byte) bool {
 
 func isPSDN(text []byte) bool {
 	return len(text) >= 4 && len(bytes.Trim(text, "0123456789")) == 0
+}
+
+// countLabels counts the labels of a name in wire form, without the root.
+func countLabels(name []byte) (n byte) {
+	for ; name[0] != 0; name = name[1+int(name[0]):] {
+		n++
+	}
+	return n
 }

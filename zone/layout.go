@@ -11,6 +11,7 @@ const (
 	aHost          // a name that check-names wants to be a host's (RFC 952, RFC 1123)
 	aMailbox       // a name whose first label may be anything printable
 	aTarget        // a name that may be quoted
+	aSigner        // a name with no more labels than the RRSIG says that the owner has
 	aUint8         // digits
 	aUint16
 	aUint32
@@ -88,7 +89,7 @@ var layouts = map[uint16][]field{
 	dns.TypeRT:         {aUint16, aHost},
 	22:                 {anNSAP},
 	dns.TypeNSAPPTR:    {aName},
-	dns.TypeSIG:        {aType, anAlgorithm, aUint8, aUint32, aSignTime, aSignTime, aUint16, aName, base64Bytes},
+	dns.TypeSIG:        {aType, anAlgorithm, aUint8, aUint32, aDate, aDate, aUint16, aName, base64Bytes},
 	dns.TypeKEY:        {keyFlags, aProtocol, anAlgorithm, maybeKey},
 	dns.TypePX:         {aUint16, aName, aName},
 	dns.TypeGPOS:       {aString, aString, aString},
@@ -109,7 +110,7 @@ var layouts = map[uint16][]field{
 	dns.TypeDS:         {aUint16, anAlgorithm, aDigestType, aDigest},
 	dns.TypeSSHFP:      {aUint8, aUint8, aFingerprint},
 	dns.TypeIPSECKEY:   {allOfIPSECKEY},
-	dns.TypeRRSIG:      {aType, anAlgorithm, aUint8, aUint32, aSignTime, aSignTime, aUint16, aName, base64Bytes},
+	dns.TypeRRSIG:      {aType, anAlgorithm, aUint8, aUint32, aSignTime, aSignTime, aUint16, aSigner, base64Bytes},
 	dns.TypeNSEC:       {aName, types1},
 	dns.TypeDNSKEY:     {keyFlags, aProtocol, anAlgorithm, aKey},
 	dns.TypeDHCID:      {base64Bytes},
@@ -176,7 +177,8 @@ var namePlaces = func() map[uint16][]int {
 	places := map[uint16][]int{}
 	for typ, fields := range layouts {
 		for i, f := range fields {
-			if f == aName || f == aHost || f == aMailbox || f == aTarget {
+			switch f {
+			case aName, aHost, aMailbox, aTarget, aSigner:
 				places[typ] = append(places[typ], i)
 			}
 		}

@@ -1,6 +1,7 @@
 package zone
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"strings"
@@ -21,7 +22,7 @@ func (e *encoder) loc() error {
 		return err
 	}
 	altitude, ok := centimetres(text)
-	if !ok || altitude < -10000000 || altitude > 4284967295 {
+	if !ok || strings.HasPrefix(string(text), "+.") || altitude < -10000000 || altitude > 4284967295 {
 		return e.fail("not an altitude from -100000.00m to 42849672.95m")
 	}
 	sizes := [3]byte{0x12, 0x16, 0x13} // 1 m, 10 km, 10 m
@@ -34,7 +35,7 @@ func (e *encoder) loc() error {
 		if cm > -100 {
 			cm = max(cm, -cm) // named takes the sign of the metres only
 		}
-		if !ok || cm < 0 || cm/100 > 90000000 {
+		if !ok || cm < 0 || bytes.IndexByte(text, '.') == 1 && (text[0] == '-' || text[0] == '+') || cm/100 > 90000000 {
 			return e.fail("not a length from 0 to 90000000m")
 		}
 		sizes[i] = mantissa(cm)

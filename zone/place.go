@@ -158,7 +158,7 @@ func (g *given) text(at, apex *domain) string {
 func joinTokens(toks []token) string {
 	var b strings.Builder
 	for i, t := range toks {
-		if i > 0 {
+		if i > 0 && !touches(toks[i-1], t) {
 			b.WriteByte(' ')
 		}
 		writeToken(&b, t)

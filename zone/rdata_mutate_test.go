@@ -1,7 +1,9 @@
 package zone
 
 import (
+	"encoding/hex"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -20,11 +22,23 @@ func TestMutatedDataAsNamedReads(t *testing.T) {
 			good = append(good, c)
 		}
 	}
+	// The same in the form of unknown types, for what becomes of its bytes.
+	for i, c := range good {
+		typ, data := c.split()
+		if wire, err := ours(caseOwner(i), typ, data); err == nil && len(wire) < 1000 {
+			good = append(good, dataCase{text: fmt.Sprintf(`%s \# %d %x`, typ, len(wire), wire), good: true})
+		}
+	}
 	random := rand.New(rand.NewPCG(1, mutationSeed))
 	seen := map[string]bool{}
 	var cases []dataCase
 	for len(cases) < 3000 {
-		text := mutate(random, good[random.IntN(len(good))].text)
+		text := good[random.IntN(len(good))].text
+		if head, data, ok := strings.Cut(text, ` \# `); ok {
+			text = head + mutateBytes(random, data)
+		} else {
+			text = mutate(random, text)
+		}
 		typ, data := dataCase{text: text}.split()
 		_, err := ours("x", typ, data)
 		_, oneRecord := dataTokens(data)
@@ -37,7 +51,7 @@ func TestMutatedDataAsNamedReads(t *testing.T) {
 	compare(t, cases, false)
 }
 
-const mutationSeed = 7
+const mutationSeed = 16
 
 func mutate(random *rand.Rand, text string) string {
 	words := strings.Split(text, " ")
@@ -74,4 +88,24 @@ func mutate(random *rand.Rand, text string) string {
 		}
 	}
 	return strings.Join(words, " ")
+}
+
+// mutateBytes changes, adds or drops a byte of "n hex", and corrects n.
+func mutateBytes(random *rand.Rand, data string) string {
+	_, digits, _ := strings.Cut(data, " ")
+	wire, _ := hex.DecodeString(strings.ReplaceAll(digits, " ", ""))
+	at := random.IntN(len(wire) + 1)
+	switch b := []byte{0, 1, 2, 4, 20, 63, 64, 128, 192, 255, byte(random.IntN(256))}[random.IntN(11)]; random.IntN(3) {
+	case 0:
+		wire = slices.Insert(wire, at, b)
+	case 1:
+		if at < len(wire) {
+			wire[at] = b
+		}
+	case 2:
+		if at < len(wire) {
+			wire = slices.Delete(wire, at, at+1)
+		}
+	}
+	return fmt.Sprintf(` \# %d %x`, len(wire), wire)
 }

@@ -67,7 +67,7 @@ func ours(owner, typ, data string) ([]byte, error) {
 
 const zoneHead = "$TTL 60\n@ IN SOA a. b. 1 1 1 1 1\n@ NS ns\nns A 192.0.2.1\n"
 
-// owner is a name that suits every type: a host's, and base32.
+// caseOwner is a name that suits every type: a host's, and base32.
 func caseOwner(i int) string { return fmt.Sprintf("%032d", i) }
 
 var (
@@ -106,28 +106,47 @@ func refused(t testing.TB, lines []string) map[int]string {
 	return said
 }
 
-// compiled is the data of each owner in wire form, as named-compilezone writes it
-// in its raw format: a header, and then RRsets, each with its length.
+// compiled is the data of each owner that has one record, in wire form.
 func compiled(t testing.TB, lines []string) map[string][]byte {
+	data := map[string][]byte{}
+	for _, r := range compiledAll(t, lines) {
+		data[r.owner] = r.data
+	}
+	return data
+}
+
+type wireRecord struct {
+	owner string
+	data  []byte
+}
+
+// compiledAll returns what named-compilezone makes of lines. Its raw format is a
+// header, and then RRsets, each with its length. NS at the apex and the address of
+// ns are left out.
+func compiledAll(t testing.TB, lines []string) []wireRecord {
 	file := filepath.Join(t.TempDir(), "db")
 	require.NoError(t, os.WriteFile(file, []byte(zoneText(lines)), 0o600))
-	out, err := exec.Command("named-compilezone", "-i", "local", "-n", "ignore", "-F", "raw", "-o", file+".raw", "example.", file).CombinedOutput()
+	out, err := exec.Command("named-compilezone", "-i", "none", "-n", "ignore", "-F", "raw", "-o", file+".raw", "example.", file).CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	raw, err := os.ReadFile(file + ".raw")
 	require.NoError(t, err)
-	data := map[string][]byte{}
+	var records []wireRecord
 	for raw = raw[24:]; len(raw) > 0; {
 		set := raw[:binary.BigEndian.Uint32(raw)]
 		raw = raw[len(set):]
+		typ, count := binary.BigEndian.Uint16(set[6:]), binary.BigEndian.Uint32(set[14:])
 		name, at, err := dns.UnpackDomainName(set, 20)
 		require.NoError(t, err)
-		if typ := binary.BigEndian.Uint16(set[6:]); name == "example." && typ != dns.TypeSOA {
+		if name == "example." && (typ != dns.TypeSOA || !isSOA(lines[0])) || name == "ns.example." {
 			continue
 		}
-		size := int(binary.BigEndian.Uint16(set[at:]))
-		data[strings.TrimSuffix(name, ".example.")] = set[at+2 : at+2+size]
+		for set = set[at:]; count > 0; count-- {
+			size := 2 + int(binary.BigEndian.Uint16(set))
+			records = append(records, wireRecord{strings.TrimSuffix(name, ".example."), set[2:size]})
+			set = set[size:]
+		}
 	}
-	return data
+	return records
 }
 
 // alone tells data that could hide the lines after it when it is refused.

@@ -105,7 +105,7 @@ func textHolds(text []byte, addrs []netip.Addr) bool {
 	for word := range bytes.FieldsFuncSeq(text, func(r rune) bool {
 		return (r < '0' || r > '9') && (r|0x20 < 'a' || r|0x20 > 'z') && r != '.' && r != ':' && r != '/'
 	}) {
-		if bytes.IndexAny(word, ".:") < 0 {
+		if !bytes.ContainsAny(word, ".:") {
 			continue
 		}
 		if wordHolds(string(word), addrs) {
