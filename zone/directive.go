@@ -6,19 +6,20 @@ import "strings"
 // can be told. Its name may be in quotes, as any word at the start of a line.
 func (s *scanner) directive(e *entry, name *token) error {
 	text, at := string(name.text), name.start
-	switch strings.ToUpper(text) {
+	upper := strings.ToUpper(text)
+	switch upper {
 	case "$TTL":
 		e.kind = setTTL
-		return s.arguments(text, 1, 1)
+		return s.arguments(upper, 1, 1)
 	case "$ORIGIN":
 		e.kind = setOrigin
-		return s.arguments(text, 1, 1)
+		return s.arguments(upper, 1, 1)
 	case "$INCLUDE":
 		e.kind = include
-		return s.arguments(text, 1, 2)
+		return s.arguments(upper, 1, 2)
 	case "$DATE":
 		e.kind = date
-		return s.arguments(text, 1, 1)
+		return s.arguments(upper, 1, 1)
 	case "$GENERATE":
 		e.kind = generate
 		return s.generateHeader(e)
@@ -38,10 +39,24 @@ func (s *scanner) arguments(name string, least, most int) error {
 	case len(args) > most:
 		return failAt(args[most].start, "%q after the arguments of %s", args[most].text, name)
 	}
+	if name != "$INCLUDE" || len(args) == 2 {
+		if err := s.ended(name); err != nil {
+			return err
+		}
+	}
 	for i, arg := range args {
-		if arg.quoted && !(i == 0 && strings.EqualFold(name, "$INCLUDE")) {
+		if arg.quoted && !(i == 0 && name == "$INCLUDE") {
 			return failAt(arg.start, "quotes in %s", name)
 		}
+	}
+	return nil
+}
+
+// ended reports a directive that the file ends in, without a line end: named takes
+// that of records only.
+func (s *scanner) ended(name string) error {
+	if s.pos == len(s.text) {
+		return failAt(s.pos, "no line end after %s", name)
 	}
 	return nil
 }

@@ -38,6 +38,9 @@ func (s *scanner) generateHeader(e *entry) error {
 	} else if extra != nil {
 		return failAt(extra.start, "%q after the data of $GENERATE, which is one word: put it in quotes", extra.text)
 	}
+	if err := s.ended("$GENERATE"); err != nil {
+		return err
+	}
 	for _, i := range []int{2, s.line.data} {
 		if _, err := expandPattern(s.line.toks[i].text, 0); err != nil {
 			return failAt(s.line.toks[i].start, "$GENERATE: %w", err)
