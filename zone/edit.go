@@ -216,6 +216,11 @@ func (e *edit) splice(number int, entries []int) []byte {
 		for _, l := range lines {
 			eol := lineEndBefore(b.text, at)
 			if n := out.Len(); n > 0 && byteClass[out.Bytes()[n-1]] != lineEnd {
+				// The last line may end in a comment, and a carriage return does not
+				// end one.
+				if eol == "\r" {
+					eol = "\n"
+				}
 				out.WriteString(eol)
 			}
 			out.WriteString(l.text)

@@ -7,7 +7,7 @@ import "github.com/miekg/dns"
 // does is what meaning and apply do, without keeping the tokens: a zone of a
 // million records is read in half the time.
 func (s *scanner) quick(e *entry) bool {
-	if !s.def.known {
+	if !s.def.known || s.glued {
 		return false
 	}
 	text, i := s.text, s.pos

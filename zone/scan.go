@@ -58,6 +58,10 @@ type state struct {
 	def    ttlState   // $TTL, or the SOA's minimum where the SOA has no TTL
 	seen   []typedTTL // of the types at this owner, while there is no default
 	parent *frame     // what comes back when the included file ends; nil in the main file
+
+	// glued is set at the start of a file whose $INCLUDE has no line end: there,
+	// named does not see white space that its first line begins with.
+	glued bool
 }
 
 type ttlState struct {
@@ -116,7 +120,7 @@ func (f *frame) equal(g *frame) bool {
 
 func (s state) equal(t state) bool {
 	if s.origin.text != t.origin.text || !s.owner.same(t.owner) || s.last != t.last || s.def != t.def ||
-		len(s.seen) != len(t.seen) || !s.parent.equal(t.parent) {
+		s.glued != t.glued || len(s.seen) != len(t.seen) || !s.parent.equal(t.parent) {
 		return false
 	}
 	for i := range s.seen {
@@ -188,7 +192,10 @@ func (s *scanner) meaning(e *entry) error {
 	for s.pos < len(s.text) && (s.text[s.pos] == ' ' || s.text[s.pos] == '\t') {
 		s.pos++
 	}
-	s.line.blank = s.pos - from
+	if !s.glued {
+		s.line.blank = s.pos - from
+	}
+	s.glued = false
 	first, err := s.token()
 	if first == nil {
 		return err // nil: a comment or a blank line
