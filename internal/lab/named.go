@@ -159,6 +159,7 @@ func (s *NamedServer) Stop() {
 }
 
 // FreeAddr returns a loopback address and a port that are free for UDP and TCP.
+// It is always 127.0.0.1: named listens only on addresses that an interface has.
 func FreeAddr(t testing.TB) netip.AddrPort {
 	t.Helper()
 	for range 100 {
