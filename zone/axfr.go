@@ -105,8 +105,8 @@ func fromRR(rr dns.RR) Record {
 	return Record{
 		Owner: header.Name,
 		TTL:   &ttl,
-		Class: dns.Class(header.Class).String(),
-		Type:  dns.Type(header.Rrtype).String(),
+		Class: className(header.Class),
+		Type:  typeName(header.Rrtype),
 		Data:  data,
 	}
 }

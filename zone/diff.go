@@ -88,7 +88,7 @@ func sorted(changes Changes) Changes {
 		if c.Removed {
 			sign = "\x00"
 		}
-		all[i] = keyed{strings.Join(labels, "\x00") + "\x00\x00" + typeOrder(c.Record.Type) + sign + c.Record.Data, c}
+		all[i] = keyed{strings.Join(labels, "\x00") + "\x00\x00" + typeOrder(c.Record.Type) + sign + c.String(), c}
 	}
 	slices.SortStableFunc(all, func(a, b keyed) int { return cmp.Compare(a.key, b.key) })
 	for i, k := range all {

@@ -110,8 +110,12 @@ func (r *RNDC) Reload(ctx context.Context, origin string, serial uint32) error {
 	if strings.Contains(said, "refresh queued") {
 		return fmt.Errorf("%s: %w", dns.Fqdn(origin), ErrSecondary)
 	}
-	upToDate := strings.Contains(said, "up-to-date")
+	var verdict error // on a file that named does not load again
+	if upToDate(said) {
+		verdict = ErrUpToDate
+	}
 	failed := &ServedError{Origin: dns.Fqdn(origin), Want: serial, Loaded: loaded, Served: before.Serial}
+	began, asked := time.Now(), false
 	return poll(ctx, func() (bool, error) {
 		now, err := r.Status(ctx, origin)
 		if errors.Is(err, ErrNotLoaded) {
@@ -125,19 +129,27 @@ func (r *RNDC) Reload(ctx context.Context, origin string, serial uint32) error {
 		case atLeast(now.Serial, serial):
 			// The signed copy follows in a moment.
 			return !now.InlineSigning || !loaded || now.SignedSerial != before.SignedSerial, nil
-		case upToDate:
-			failed.Err = ErrUpToDate
-		case loaded && now.LastLoaded.After(before.LastLoaded):
-			failed.Err = ErrNotRaised
-		default:
-			return false, nil
+		case verdict != nil:
+			failed.Err = verdict
+			return false, failed
+		case !asked && (now.LastLoaded.After(before.LastLoaded) || time.Since(began) > time.Second):
+			// A second reload tells a file that is loaded from one that is broken,
+			// and does nothing while the first goes on.
+			asked = true
+			said, err := r.run(ctx, "reload", origin)
+			if err == nil && upToDate(said) {
+				verdict = ErrNotRaised
+			}
+			return false, err
 		}
-		return false, failed
+		return false, nil
 	}, func(ended error) error {
 		failed.Err = fmt.Errorf("%w (%w)", ErrNotLoaded, ended)
 		return failed
 	})
 }
+
+func upToDate(said string) bool { return strings.Contains(said, "up-to-date") }
 
 // reloadable says why a reload would not bring the serial.
 func reloadable(s Status, serial uint32) error {

@@ -2,7 +2,6 @@ package zone
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -79,7 +78,7 @@ func TestReload(t *testing.T) {
 func TestReloadOfABrokenZone(t *testing.T) {
 	s, r := primary(t, "")
 	write(t, s.Path("example.net"), small(6, "www A 192.0.2"))
-	err := r.Reload(within(t, time.Second), "example.net", 6)
+	err := r.Reload(within(t, 2*time.Second), "example.net", 6)
 	require.ErrorIs(t, err, ErrNotLoaded)
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	assert.True(t, served(t, err).Loaded)
@@ -121,16 +120,8 @@ func TestReloadOfARawZoneFoundToBeText(t *testing.T) {
 
 func TestReloadWithTheSerialNotRaised(t *testing.T) {
 	s, r := primary(t, "")
-	var err error
-	for range 2 {
-		write(t, s.Path("example.net"), small(5, "www A 192.0.2.2"))
-		err = r.Reload(within(t, 1500*time.Millisecond), "example.net", 6)
-		if !errors.Is(err, ErrNotLoaded) {
-			break
-		}
-		// named's clock shows whole seconds: within the one of the first load
-		// nothing tells that there was a second load. Now that one is over.
-	}
+	write(t, s.Path("example.net"), small(5, "www A 192.0.2.2"))
+	err := r.Reload(within(t, patience), "example.net", 6)
 	require.ErrorIs(t, err, ErrNotRaised)
 	assert.Equal(t, uint32(5), served(t, err).Served)
 }

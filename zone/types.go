@@ -2,6 +2,7 @@ package zone
 
 import (
 	"bytes"
+	"encoding/binary"
 	"strconv"
 
 	"github.com/miekg/dns"
@@ -47,10 +48,9 @@ var typeIndex, classIndex = indexWords(typeWords), indexWords(classWords)
 // A wordIndex finds the words of up to eight bytes without allocation or branch: a
 // reader asks several times a record whether a word is a class or a type. Each word
 // is packed into an integer and stands at its hash or behind it.
-type wordIndex [1024]struct {
-	key  uint64 // upper case; 0 is an empty place
-	fold uint64 // the bit that tells the cases of a letter, where a letter stands
-	code uint16
+type wordIndex struct {
+	keys  [512]uint64 // upper case; 0 is an empty place
+	codes [512]uint16
 }
 
 func indexWords(words []mnemonic) *wordIndex {
@@ -61,31 +61,41 @@ func indexWords(words []mnemonic) *wordIndex {
 		}
 		key := pack([]byte(w.word))
 		i := slot(key)
-		for x[i].key != 0 {
-			i = (i + 1) % uint64(len(x))
+		for x.keys[i] != 0 {
+			i = (i + 1) % 512
 		}
-		x[i].key, x[i].code = key, w.code
-		x[i].fold = key >> 1 & 0x2020202020202020 // of these bytes only letters have 0x40
+		x.keys[i], x.codes[i] = key, w.code
 	}
 	return x
 }
 
+// pack makes a number of one to eight bytes, the first lowest. Of four and more it
+// takes both ends, which may overlap.
 func pack(word []byte) uint64 {
-	var key uint64
-	for _, c := range word {
-		key = key<<8 | uint64(c)
+	switch n := len(word); n {
+	case 1:
+		return uint64(word[0])
+	case 2:
+		return uint64(word[0]) | uint64(word[1])<<8
+	case 3:
+		return uint64(word[0]) | uint64(word[1])<<8 | uint64(word[2])<<16
+	default:
+		return uint64(binary.LittleEndian.Uint32(word)) | uint64(binary.LittleEndian.Uint32(word[n-4:]))<<(8*(n-4))
 	}
-	return key
 }
 
-func slot(key uint64) uint64 { return (key &^ 0x2020202020202020) * 0x9e3779b97f4a7c15 >> 54 }
+const caseBits = 0x2020202020202020 // in which the cases of a letter differ
+
+func slot(key uint64) uint64 { return (key &^ caseBits) * 0x9e3779b97f4a7c15 >> 55 }
 
 // find looks up a word of one to eight bytes.
 func (x *wordIndex) find(word []byte) (uint16, bool) {
 	key := pack(word)
-	for i := slot(key); x[i].key != 0; i = (i + 1) % uint64(len(x)) {
-		if key&^x[i].fold == x[i].key {
-			return x[i].code, word[0] != 0 // a NUL is lost when it is packed
+	for i := slot(key) % 512; x.keys[i] != 0; i = (i + 1) % 512 {
+		// Of the bytes of mnemonics only letters have 0x40, so half of it says
+		// where case does not matter.
+		if known := x.keys[i]; key&^(known>>1&caseBits) == known {
+			return x.codes[i], word[len(word)-1] != 0 // a NUL at the end is lost in the number
 		}
 	}
 	return 0, false

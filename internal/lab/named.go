@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // Named says how a real named is started.
@@ -117,12 +118,21 @@ func (s *NamedServer) follow(lines *bufio.Scanner) {
 }
 
 // Await waits for a line of the log that holds the text. It returns false if
-// named ended before.
+// named ends before, or half a minute is over: a test that hangs until go test
+// ends it leaves its servers behind.
 func (s *NamedServer) Await(text string) bool {
 	return s.await(func(line string) bool { return strings.Contains(line, text) })
 }
 
 func (s *NamedServer) await(wanted func(line string) bool) bool {
+	over := false
+	limit := time.AfterFunc(30*time.Second, func() {
+		s.mu.Lock()
+		over = true
+		s.mu.Unlock()
+		s.grown.Broadcast()
+	})
+	defer limit.Stop()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for seen := 0; ; {
@@ -131,7 +141,7 @@ func (s *NamedServer) await(wanted func(line string) bool) bool {
 				return true
 			}
 		}
-		if s.ended {
+		if s.ended || over {
 			return false
 		}
 		s.grown.Wait()
@@ -159,6 +169,7 @@ func (s *NamedServer) Stop() {
 }
 
 // FreeAddr returns a loopback address and a port that are free for UDP and TCP.
+// It is always 127.0.0.1: named listens only on addresses that an interface has.
 func FreeAddr(t testing.TB) netip.AddrPort {
 	t.Helper()
 	for range 100 {
