@@ -190,26 +190,37 @@ func (c *checker) timers(m *member, soa *dns.SOA) {
 	}
 }
 
-// directives checks the other lines: those whose TTL named takes for 0, and a
-// last line without a line end.
+// directives checks the other lines: those whose TTL named takes for 0, those of
+// which a $GENERATE makes what is no record, and a last line without a line end.
 func (c *checker) directives() {
 	for n, b := range c.f.blocks {
 		if len(b.text) > 0 && b.text[len(b.text)-1] != '\n' && c.f.endsIn(b) {
 			line, col := place(b.text, len(b.text))
 			c.report(Problem{File: b.src.file.Name(), Line: c.lines.before(c.f, n) + line, Col: col}, Warning, "the last line has no line end")
 		}
-		if !slices.ContainsFunc(b.entries, func(e entry) bool { return e.ttl == 0 && e.kind != filler }) {
+		if !b.generates && !slices.ContainsFunc(b.entries, func(e entry) bool { return e.ttl == 0 && e.kind != filler }) {
 			continue
 		}
 		for cur := newCursor(c.f.blocks, n, c.f.apex); cur.next(n + 1); {
+			at := func(tok int) Problem {
+				line, col := place(b.text, cur.line.toks[tok].start)
+				return Problem{File: b.src.file.Name(), Line: c.lines.before(c.f, n) + line, Col: col}
+			}
+			if cur.entry.kind == generate {
+				span, _ := parseSteps(cur.line.toks[1].text)
+				for i := span.first; i <= span.last; i += span.by {
+					if _, _, err := cur.step(i); err != nil {
+						c.report(at(0), Error, "$GENERATE at %d: %v", i, err)
+						break
+					}
+				}
+			}
 			tok := cur.line.ttl
 			if cur.entry.kind == setTTL {
 				tok = 1
 			}
 			if tok >= 0 && limited(cur.line.toks[tok].text) {
-				line, col := place(b.text, cur.line.toks[tok].start)
-				c.report(Problem{File: b.src.file.Name(), Line: c.lines.before(c.f, n) + line, Col: col}, Error,
-					"TTL %s is above 2147483647 seconds, and named takes it for 0", cur.line.toks[tok].text)
+				c.report(at(tok), Error, "TTL %s is above 2147483647 seconds, and named takes it for 0", cur.line.toks[tok].text)
 			}
 		}
 	}

@@ -73,31 +73,37 @@ func parseSteps(text []byte) (steps, error) {
 	return s, nil
 }
 
-// generated yields the owner and the data tokens of each record that the line s
-// has read stands for. An owner that is no name ends it with an error.
+// generated yields the owner and the data tokens of each record that the line
+// which s has read stands for. It ends before the first that is none; see step.
 func (s *scanner) generated() iter.Seq2[owner, []token] {
 	return func(yield func(owner, []token) bool) {
-		left, right := s.line.toks[2].text, s.line.toks[s.line.data].text
 		span, _ := parseSteps(s.line.toks[1].text)
 		for n := span.first; n <= span.last; n += span.by {
-			name, err := expandPattern(left, int64(n))
-			if err != nil {
-				return
-			}
-			sub := scanner{state: state{origin: s.origin}, apex: s.apex}
-			if sub.newOwner(&token{text: []byte(name)}) != nil {
-				return
-			}
-			text, err := expandPattern(right, int64(n))
-			if err != nil {
-				return
-			}
-			data := scanner{lexer: lexer{text: []byte(text)}}
-			if data.others() != nil || !yield(sub.owner, data.line.toks) {
+			o, data, err := s.step(n)
+			if err != nil || !yield(o, data) {
 				return
 			}
 		}
 	}
+}
+
+// step makes the record for one number of a $GENERATE.
+func (s *scanner) step(n uint64) (owner, []token, error) {
+	name, err := expandPattern(s.line.toks[2].text, int64(n))
+	if err != nil {
+		return owner{}, nil, err
+	}
+	left := scanner{state: state{origin: s.origin}, apex: s.apex}
+	if err := left.newOwner(&token{text: []byte(name)}); err != nil {
+		return owner{}, nil, err
+	}
+	text, err := expandPattern(s.line.toks[s.line.data].text, int64(n))
+	if err != nil {
+		return owner{}, nil, err
+	}
+	right := scanner{lexer: lexer{text: []byte(text)}}
+	err = right.others()
+	return left.owner, right.line.toks, err
 }
 
 var modifier = regexp.MustCompile(`^\{(-?\d+)(?:,(\d+)(?:,([doxXnN]))?)?\}`)
