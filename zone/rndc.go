@@ -49,11 +49,11 @@ var (
 	ErrNotLoaded   = errors.New("named has not loaded the file: its log says why, and so may named-checkzone -i local")
 	ErrNotRaised   = errors.New("named has loaded its file, and that has another serial: is it the file that was edited?")
 	ErrUpToDate    = errors.New("named takes its file for loaded, by the time of its last change: is it the file that was edited? Else touch it")
-	ErrBackwards   = errors.New("a newer serial is served: secondaries would keep it, so raise the serial above it")
+	ErrUndefined   = errors.New("the serial served is exactly 2^31 away: secondaries cannot tell which is newer, so raise it in two steps (RFC 1982)")
 )
 
 // A ServedError says that a zone is not served as it should be: Err, which is
-// ErrNotLoaded, ErrNotRaised, ErrUpToDate or ErrBackwards, and the serials.
+// ErrNotLoaded, ErrNotRaised, ErrUpToDate or ErrUndefined, and the serials.
 type ServedError struct {
 	Origin string
 	Want   uint32 // at least this serial was to be served
@@ -75,12 +75,9 @@ func (e *ServedError) Error() string {
 func (e *ServedError) Unwrap() error { return e.Err }
 
 // Reload has named load the zone from its file, and returns nil when at least
-// the serial is served. If it is served already, nothing is done, so that Reload
-// can be run again. With inline signing the serial is the one in the file; what
+// the serial is served, as RFC 1982 compares. If it is served already, nothing is
+// done, so that Reload can be run again after a crash. With inline signing the serial is the one in the file; what
 // the world sees is Status's SignedSerial.
-//
-// A serial older than the one served is refused before named sees the file: named
-// would load it, and no secondary would follow.
 //
 // named loads in its own time and reports a broken zone in its log alone. So
 // Reload looks until ctx ends, which should therefore have a deadline; the error
@@ -89,7 +86,7 @@ func (r *RNDC) Reload(ctx context.Context, origin string, serial uint32) error {
 	before, err := r.Status(ctx, origin)
 	loaded := err == nil
 	if loaded {
-		if before.Serial == serial {
+		if atLeast(before.Serial, serial) {
 			return nil
 		}
 		if err := reloadable(before, serial); err != nil {
@@ -153,13 +150,13 @@ func upToDate(said string) bool { return strings.Contains(said, "up-to-date") }
 
 // reloadable says why a reload would not bring the serial.
 func reloadable(s Status, serial uint32) error {
-	switch order, ok := CompareSerial(s.Serial, serial); {
+	switch _, ok := CompareSerial(s.Serial, serial); {
 	case s.Type != "primary":
 		return fmt.Errorf("%s: %w", s.Origin, ErrSecondary)
 	case s.Dynamic && !s.Frozen:
 		return fmt.Errorf("%s: %w", s.Origin, ErrDynamic)
-	case !ok || order > 0:
-		return &ServedError{Origin: s.Origin, Want: serial, Loaded: true, Served: s.Serial, Err: ErrBackwards}
+	case !ok:
+		return &ServedError{Origin: s.Origin, Want: serial, Loaded: true, Served: s.Serial, Err: ErrUndefined}
 	}
 	return nil
 }
