@@ -120,7 +120,7 @@ func (f *File) Add(r Record) error {
 		return &ValueError{Field: "SOA", Value: r.Data, Reason: "the zone has an SOA record; use Replace"}
 	}
 	e := f.newEdit()
-	if err := e.setTTLs(&g, set); err != nil {
+	if err := e.setTTLs(&g, set, set); err != nil {
 		return err
 	}
 	if !slices.ContainsFunc(set, func(m member) bool { return m.key() == g.key }) {
@@ -231,15 +231,11 @@ func (f *File) replace(name string, typ uint16, ttl *uint32, want []given) error
 		want[i].ttl = ttl
 	}
 	if len(want) > 0 {
-		g := want[0]
-		staying := slices.DeleteFunc(slices.Clone(set), func(m member) bool { return e.changes[m.at] != nil && e.changes[m.at].remove })
-		if err := e.setTTLs(&g, staying); err != nil {
+		staying := filter(set, func(m *member) bool { return !e.removes(m.at) })
+		if err := e.setTTLs(&want[0], set, staying); err != nil {
 			return err
 		}
-		if len(staying) == 0 && len(set) > 0 && ttl == nil {
-			old := f.rrsetTTL(set)
-			ttl = &old
-		}
+		ttl = want[0].ttl
 	}
 	at := f.placeFor(&given{name: name, typ: typ}, owned)
 	for i := rewritten; i < len(fresh); i++ {
@@ -280,9 +276,9 @@ func (f *File) Remove(r Record) (bool, error) {
 	return true, e.apply()
 }
 
-// setTTLs gives the members of a set one TTL: that of g, or the one that they
-// have.
-func (e *edit) setTTLs(g *given, set []member) error {
+// setTTLs gives those members of a set that stay one TTL: that of g, or the one
+// that the set has, which g gets then.
+func (e *edit) setTTLs(g *given, set, staying []member) error {
 	if len(set) == 0 {
 		return nil
 	}
@@ -291,8 +287,8 @@ func (e *edit) setTTLs(g *given, set []member) error {
 		g.ttl = &have
 	}
 	if *g.ttl != have {
-		for i := range set {
-			m := &set[i]
+		for i := range staying {
+			m := &staying[i]
 			if m.entry.ttl == *g.ttl {
 				continue
 			}
