@@ -36,9 +36,9 @@ func (f *File) accept(r Record) (given, error) {
 // take completes a record at the zone's origin.
 func (f *File) take(r Record) (given, error) {
 	g := given{}
-	name, err := absoluteName([]byte(r.Owner), f.apex.text)
+	name, err := f.absolute(r.Owner)
 	if err != nil {
-		return g, &ValueError{Field: "owner", Value: r.Owner, Reason: err.Error()}
+		return g, err
 	}
 	if class, ok := classCode([]byte(r.Class)); r.Class != "" && (!ok || class != dns.ClassINET) {
 		return g, &ValueError{Field: "class", Value: r.Class, Reason: "only IN can be edited"}
@@ -139,10 +139,13 @@ func (f *File) Add(r Record) error {
 //
 // Errors are those of [File.Add].
 func (f *File) Replace(owner, typ string, rs ...Record) error {
-	probe := Record{Owner: owner, Type: typ}
-	name, code, err := f.setName(probe)
+	name, err := f.absolute(owner)
 	if err != nil {
 		return err
+	}
+	code, ok := typeCode([]byte(typ))
+	if !ok {
+		return &ValueError{Field: "type", Value: typ, Reason: "unknown type"}
 	}
 	var want []given
 	for _, r := range rs {
@@ -175,17 +178,17 @@ func (f *File) Replace(owner, typ string, rs ...Record) error {
 	return f.replace(name, code, ttl, want)
 }
 
-// setName checks owner and type of an RRset.
-func (f *File) setName(r Record) (string, uint16, error) {
-	name, err := absoluteName([]byte(r.Owner), f.apex.text)
+// absolute completes an owner that a caller gave.
+func (f *File) absolute(owner string) (string, error) {
+	l, t := lexer{text: []byte(owner)}, token{}
+	if l.word(&t); l.pos < len(owner) {
+		return "", &ValueError{Field: "owner", Value: owner, Reason: fmt.Sprintf("has the byte %q, which needs a backslash", owner[l.pos])}
+	}
+	name, err := absoluteName([]byte(owner), f.apex.text)
 	if err != nil {
-		return "", 0, &ValueError{Field: "owner", Value: r.Owner, Reason: err.Error()}
+		return "", &ValueError{Field: "owner", Value: owner, Reason: err.Error()}
 	}
-	code, ok := typeCode([]byte(r.Type))
-	if !ok {
-		return "", 0, &ValueError{Field: "type", Value: r.Type, Reason: "unknown type"}
-	}
-	return name, code, nil
+	return name, nil
 }
 
 // commonTTL is the TTL that all records give that give one.

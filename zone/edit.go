@@ -384,7 +384,7 @@ func (ch *change) setTTL(c *cursor, ttl uint32) {
 	if i := c.line.ttl; i >= 0 {
 		t := c.line.toks[i]
 		ch.cuts = slices.DeleteFunc(ch.cuts, func(x cut) bool { return x.from == t.start && x.to == t.end })
-		if c.entry.ttl != ttl || limited(t.text) {
+		if written, _ := readTTL(t.text); written != ttl {
 			ch.cuts = append(ch.cuts, cut{t.start, t.end, formatTTL(ttl, t.text)})
 		}
 		return

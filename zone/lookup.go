@@ -68,6 +68,7 @@ func (c *cursor) next(end int) bool {
 			continue
 		}
 		if b.entries[c.at.entry].kind == filler {
+			c.glued = false
 			continue
 		}
 		c.pos = int(b.entries[c.at.entry].start)

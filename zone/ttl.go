@@ -98,7 +98,7 @@ func (f *File) SetTTL(d time.Duration) error {
 		return nil
 	}
 	e := f.newEdit()
-	e.ttl = func(c *cursor) (uint32, bool) { return c.entry.ttl, c.entry.flags&ownTTL != 0 }
+	e.ttl = func(*cursor) (uint32, bool) { return 0, false } // what is written stays, and the others follow
 	if c := f.firstOf(setTTL); c != nil {
 		e.at(c.at).replaceTTL(c, ttl)
 	} else {
