@@ -127,12 +127,13 @@ var ttlWord = regexp.MustCompile(`(?i)^([0-9]+[wdhms]?)+$`)
 
 // checkLines compares the texts: of the lines that went, each belonged to the
 // RRset named, or came again with the words that it had, and an owner or a TTL
-// that it now must spell out. Calls about TTLs may change those everywhere.
+// that it now must spell out. Its TTL may have become another: of several that
+// an RRset states, the one that counts depends on what stands between.
 func checkLines(old, files map[string]string, e editCall, named map[fileLine]bool) error {
 	for path, text := range files {
 		gone, come := diffLines(strings.SplitAfter(old[path], "\n"), strings.SplitAfter(text, "\n"))
 		for _, g := range gone {
-			if named[fileLine{path, g.number}] || slices.ContainsFunc(come, func(c numberedLine) bool { return keepsWords(g.text, c.text, e.op == "SetTTL" || e.op == "LowerTTLs") }) {
+			if named[fileLine{path, g.number}] || slices.ContainsFunc(come, func(c numberedLine) bool { return keepsWords(g.text, c.text) }) {
 				continue
 			}
 			return failure("a line that the edit does not name is changed", "%s:%d %q\ncame: %v", path, g.number+1, g.text, come)
@@ -144,16 +145,16 @@ func checkLines(old, files map[string]string, e editCall, named map[fileLine]boo
 	return nil
 }
 
-// keepsWords says whether all words of old are in new, in their order; where
-// TTLs may change, one TTL may stand for another.
-func keepsWords(old, new string, ttlsMayChange bool) bool {
+// keepsWords says whether all words of old are in new, in their order; one TTL
+// may stand for another.
+func keepsWords(old, new string) bool {
 	if strings.TrimSpace(old) == strings.TrimSpace(new) { // a final newline
 		return true
 	}
 	rest := zoneWords.FindAllString(new, -1)
 	for _, word := range zoneWords.FindAllString(old, -1) {
 		at := slices.IndexFunc(rest, func(w string) bool {
-			return w == word || ttlsMayChange && ttlWord.MatchString(w) && ttlWord.MatchString(word)
+			return w == word || ttlWord.MatchString(w) && ttlWord.MatchString(word)
 		})
 		if at < 0 {
 			return false

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -205,6 +206,9 @@ func randomEdits(r *rand.Rand, before canonSet, z *randomZone) []editCall {
 		e := editCall{set: old.set()}
 		switch r.IntN(12) {
 		case 0:
+			if slices.ContainsFunc(edits, func(e editCall) bool { return e.op == "Bump" }) {
+				continue // a second one before Save does nothing
+			}
 			e.op = "Bump"
 		case 1:
 			e.op, e.ttl = "LowerTTLs", time.Duration(pick(r, 0, 59, 300, 1000, 86400))*time.Second

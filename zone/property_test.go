@@ -172,12 +172,13 @@ func checkReads(dir string, z *randomZone) (saw string, err error) {
 
 // reason is why named refuses, without the place.
 func reason(log string) string {
-	if _, why, ok := strings.Cut(log, " failed: "); ok {
-		log = why
+	if at := strings.LastIndex(log, " failed: "); at >= 0 {
+		log = log[at+len(" failed: "):]
 	} else if _, why, ok := strings.Cut(log, "/IN: "); ok { // loaded, and found wanting
 		log = why
 	}
-	return strings.SplitN(log, "\n", 2)[0]
+	why, _, _ := strings.Cut(log, "\n")
+	return why
 }
 
 func TestAllIsWhatNamedCompiles(t *testing.T) {
