@@ -2,13 +2,14 @@ package zone
 
 import (
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
+	"github.com/miekg/dns"
 	"github.com/stretchr/testify/require"
 )
 
@@ -162,8 +163,11 @@ func FuzzEdit(f *testing.F) {
 }
 
 // requireMeant compares what came with what the words mean to miekg/dns, as far
-// as it takes them.
+// as it takes them: raw control characters it drops.
 func requireMeant(t *testing.T, meant, came Record) {
+	if strings.ContainsFunc(meant.Owner+meant.Type+meant.Data, unicode.IsControl) {
+		return
+	}
 	want, err := canonRecord(meant, fuzzOrigin)
 	if err != nil {
 		return
@@ -214,16 +218,24 @@ func FuzzSerial(f *testing.F) {
 	})
 }
 
-// withoutSerial replaces the serial of SOA records by a dash.
+// withoutSerial sets the serial of SOA records to 0. Of one that is not complete,
+// nothing is compared.
 func withoutSerial(records map[Record]int) map[Record]int {
 	out := maps.Clone(records)
 	for r, n := range records {
-		if f := strings.Fields(r.Data); r.Type == "SOA" && len(f) == 7 {
-			delete(out, r)
-			f[2] = "-"
-			r.Data = fmt.Sprint(f)
-			out[r] += n
+		if r.Type != "SOA" && r.Type != "TYPE6" {
+			continue
 		}
+		delete(out, r)
+		zero := time.Duration(0)
+		r.TTL = &zero
+		rr, _ := r.RR()
+		r.TTL, r.Data = nil, ""
+		if soa, ok := rr.(*dns.SOA); ok {
+			soa.Serial = 0
+			r.Data = soa.String()
+		}
+		out[r] += n
 	}
 	return out
 }
