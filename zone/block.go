@@ -44,11 +44,11 @@ func (b *block) after() state {
 	s := b.end
 	if b.child {
 		s.parent = &frame{s.origin, s.owner, s.parent}
-		s.origin, s.seen = b.enter, nil
+		s.origin, s.group = b.enter, nil
 		s.glued = byteClass[b.text[len(b.text)-1]] != lineEnd
 	}
 	if b.last {
-		s.origin, s.owner, s.parent, s.seen = s.parent.origin, s.parent.owner, s.parent.parent, nil
+		s.origin, s.owner, s.parent, s.group = s.parent.origin, s.parent.owner, s.parent.parent, nil
 		s.glued = false
 	}
 	return s

@@ -218,14 +218,13 @@ func (f *File) replace(name string, typ uint16, ttl *uint32, want []given) error
 		fresh = slices.DeleteFunc(fresh, func(g given) bool { return g.key == key })
 	}
 	e := f.newEdit()
-	rewritten := min(len(gone), len(fresh))
 	for i := range gone {
 		m := &gone[i]
 		if m.made {
 			return f.madeBy(m)
 		}
-		if i < rewritten {
-			e.rewriteData(m, &fresh[i])
+		if len(fresh) > 0 && e.rewriteData(m, &fresh[0]) {
+			fresh = fresh[1:]
 		} else {
 			e.at(m.at).remove = true
 		}
@@ -241,7 +240,7 @@ func (f *File) replace(name string, typ uint16, ttl *uint32, want []given) error
 		ttl = want[0].ttl
 	}
 	at := f.placeFor(&given{name: name, typ: typ}, owned)
-	for i := rewritten; i < len(fresh); i++ {
+	for i := range fresh {
 		fresh[i].ttl = ttl
 		if err := e.insert(&fresh[i], at, set); err != nil {
 			return err

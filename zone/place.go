@@ -168,14 +168,14 @@ func joinTokens(toks []token) string {
 
 // rewriteData replaces the data of a record. If it has as many words as before,
 // only those that mean something else are replaced, so that comments between them
-// survive.
-func (e *edit) rewriteData(m *member, g *given) {
+// survive. It returns false where the line has to go as a whole.
+func (e *edit) rewriteData(m *member, g *given) bool {
 	c := e.f.cursorAt(m.at)
-	ch := e.at(m.at)
-	ch.key = g.key
 	old := c.line.toks[c.line.data:]
 	names := nameFields(g.typ, g.data)
 	if len(old) == len(g.data) && !isGeneric(g.typ, old) && !isGeneric(g.typ, g.data) {
+		ch := e.at(m.at)
+		ch.key = g.key
 		for i, t := range g.data {
 			if slices.Contains(names, i) {
 				x, xErr := absoluteName(old[i].text, c.origin.text)
@@ -195,38 +195,28 @@ func (e *edit) rewriteData(m *member, g *given) {
 			}
 			ch.cuts = append(ch.cuts, cut{old[i].start, old[i].end, with})
 		}
-		return
+		return true
 	}
 	text := g.text(c.origin, e.f.apex)
 	if len(old) > 0 {
 		from, to := old[0].start, old[len(old)-1].end
 		if balanced(c.text[from:to]) {
-			ch.cuts = append(ch.cuts, cut{from, to, text})
-			return
+			ch := e.at(m.at)
+			ch.key, ch.cuts = g.key, append(ch.cuts, cut{from, to, text})
+			return true
 		}
 	}
 	// Parentheses begin before the data or end after it. The line is written anew
-	// from its type on, and before that what is in parentheses too.
+	// from its type on, if none are open there.
 	typ := c.line.toks[c.line.data-1]
 	start, stop := int(c.entry.start), e.f.blocks[m.at.block].stop(m.at.entry)
-	end := stop - len(c.text[start:stop]) + len(trimLine(c.text[start:stop]))
-	if balanced(c.text[start:typ.end]) {
-		ch.cuts = append(ch.cuts, cut{typ.end, end, " " + text})
-		return
+	if !balanced(c.text[start:typ.end]) {
+		return false
 	}
-	var fields [5]string
-	if i := c.line.owner; i >= 0 {
-		fields[ownerField] = joinTokens(c.line.toks[i : i+1])
-	}
-	if i := c.line.ttl; i >= 0 {
-		fields[ttlField] = string(c.line.toks[i].text)
-	}
-	if i := c.line.class; i >= 0 {
-		fields[classField] = string(c.line.toks[i].text)
-	}
-	fields[typeField], fields[dataField] = string(typ.text), text
-	s := style{blank: string(c.text[start : start+c.line.blank])}
-	ch.cuts = append(ch.cuts, cut{start, end, s.format(fields)})
+	end := start + len(bytes.TrimRight(c.text[start:stop], "\r\n"))
+	ch := e.at(m.at)
+	ch.key, ch.cuts = g.key, append(ch.cuts, cut{typ.end, end, " " + text})
+	return true
 }
 
 // balanced reports whether as many parentheses end in a text as begin.
@@ -246,6 +236,3 @@ func balanced(text []byte) bool {
 		}
 	}
 }
-
-// trimLine takes the line end off an entry's text.
-func trimLine(text []byte) []byte { return bytes.TrimRight(text, "\r\n") }

@@ -154,6 +154,9 @@ func checkReads(dir string, z *randomZone) (saw string, err error) {
 		return "refused", nil
 	}
 	if parseErr != nil {
+		if strings.Contains(parseErr.Error(), "is not FIRST-LAST") {
+			return "refused-by-us", nil // named reads the range with scanf, which passes over what overflows or follows
+		}
 		return "", failure("Open refuses, named does not", "%v", parseErr)
 	}
 	for path, text := range filesOf(f, dir) {

@@ -50,40 +50,20 @@ func mixed(set []member) bool {
 // not 0.
 func (f *File) groups(first, last int) iter.Seq2[*member, int] {
 	return func(yield func(*member, int) bool) {
-		var (
-			group, block   int
-			current        owner
-			delegated      []string // to whom, where the current owner is a zone cut
-			glue           owner
-			below, ongoing int // groups of glue: how many, and the present one
-		)
+		g := &group{number: 1, last: 1}
+		block := first
 		for m := range walk(f.blocks, f.apex, between(first, last)) {
-			number := 0
-			switch crossed := f.crossed(block, m.at.block); {
-			case m.made:
-				number = group // it leaves the group open
-			case group > 0 && !crossed && m.owner.same(current):
-				number, ongoing = group, 0
-			case group > 0 && !crossed && slices.Contains(delegated, nameKey(m.name())):
-				// The address of a name server below the cut does not end the group.
-				if ongoing == 0 || !m.owner.same(glue) {
-					below--
-					glue, ongoing = m.owner, below
-				}
-				number = ongoing
-			default:
-				group, current, delegated, ongoing = group+1, m.owner, nil, 0
-				number = group
+			if f.crossed(block, m.at.block) {
+				g = &group{number: g.last + 1, last: g.last + 1}
 			}
-			if !m.made {
-				block = m.at.block
+			block = m.at.block
+			if !m.made { // a $GENERATE leaves the group open
+				g = g.enter(m.owner)
 				if m.typ == dns.TypeNS && len(m.data) == 1 {
-					if target, err := absoluteName(m.data[0].text, m.origin.text); err == nil {
-						delegated = append(delegated, nameKey(target))
-					}
+					g = g.delegate(m.data[0].text, m.origin)
 				}
 			}
-			if !yield(m, number) {
+			if !yield(m, g.current().number) {
 				return
 			}
 		}

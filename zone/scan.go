@@ -54,10 +54,10 @@ type line struct {
 type state struct {
 	origin *domain
 	owner  owner
-	last   ttlState   // the TTL before
-	def    ttlState   // $TTL, or the SOA's minimum where the SOA has no TTL
-	seen   []typedTTL // of the types at this owner, while there is no default
-	parent *frame     // what comes back when the included file ends; nil in the main file
+	last   ttlState // the TTL before
+	def    ttlState // $TTL, or the SOA's minimum where the SOA has no TTL
+	group  *group   // of records, while there is no default; nil at the start of a file
+	parent *frame   // what comes back when the included file ends; nil in the main file
 
 	// glued is set at the start of a file whose $INCLUDE has no line end: there,
 	// named does not see white space that its first line begins with.
@@ -67,11 +67,6 @@ type state struct {
 type ttlState struct {
 	ttl   uint32
 	known bool
-}
-
-type typedTTL struct {
-	typ, covers uint16
-	ttl         uint32
 }
 
 // An owner is a name as written, and the origin that completes it.
@@ -120,15 +115,10 @@ func (f *frame) equal(g *frame) bool {
 
 func (s state) equal(t state) bool {
 	if s.origin.text != t.origin.text || !s.owner.same(t.owner) || s.last != t.last || s.def != t.def ||
-		s.glued != t.glued || len(s.seen) != len(t.seen) || !s.parent.equal(t.parent) {
+		s.glued != t.glued {
 		return false
 	}
-	for i := range s.seen {
-		if s.seen[i] != t.seen[i] {
-			return false
-		}
-	}
-	return true
+	return s.parent.equal(t.parent) && s.group.equal(t.group)
 }
 
 // A scanner reads lines as dns_master_load of BIND does, and tells what each
@@ -239,9 +229,6 @@ func (s *scanner) newOwner(t *token) error {
 	if absolute || s.origin.outside { // at an origin above the zone, a name may be in it
 		o.outside = s.isOutside(t.text)
 	}
-	if len(s.seen) > 0 && !s.owner.same(o) {
-		s.seen = nil
-	}
 	s.owner = o
 	return nil
 }
@@ -318,7 +305,7 @@ func standsInZone(typ uint16) error {
 
 // needsData reports whether the TTL of a record depends on its data.
 func (s *scanner) needsData(e *entry) bool {
-	return e.kind == record && !s.def.known && (e.typ == dns.TypeSOA || e.typ == dns.TypeRRSIG || e.typ == dns.TypeSIG)
+	return e.kind == record && !s.def.known && (e.typ == dns.TypeSOA || e.typ == dns.TypeNS || e.typ == dns.TypeRRSIG || e.typ == dns.TypeSIG)
 }
 
 // others reads the remaining tokens of the line.
@@ -374,7 +361,7 @@ func (s *scanner) apply(e *entry) error {
 		}
 		e.ttl = limitTTL(ttl)
 		s.def = ttlState{e.ttl, true}
-		s.last, s.seen = s.def, nil
+		s.last, s.group = s.def, nil
 	case setOrigin:
 		d, err := s.domainAt(1)
 		if err != nil {
@@ -403,19 +390,28 @@ func (s *scanner) takeTTL(e *entry) error {
 		return failAt(s.line.toks[0].start, "no TTL: there is neither one in the record, nor $TTL, nor one before")
 	}
 	e.ttl = s.last.ttl
-	if s.def.known || e.kind == generate || e.flags&outside != 0 {
+	if s.def.known {
+		s.group = nil
 		return nil
 	}
-	// The first record of a type at an owner decides for the others. Where there
-	// is no default, it does so for the records that follow, too.
-	t := typedTTL{typ: e.typ, covers: s.covers(e), ttl: e.ttl}
-	for _, first := range s.seen {
-		if first.typ == t.typ && first.covers == t.covers {
-			e.ttl, s.last.ttl = first.ttl, first.ttl
-			return nil
-		}
+	if e.kind == generate {
+		return nil // it is no part of the group around it
 	}
-	s.seen = append(s.seen[:len(s.seen):len(s.seen)], t) // states share it
+	s.group = s.group.enter(s.owner)
+	if e.flags&outside != 0 {
+		return nil
+	}
+	// The first record of a type in a group decides for the others. Where there is
+	// no default, it does so for the records that follow, too.
+	t := typedTTL{typ: e.typ, covers: s.covers(e), ttl: e.ttl}
+	if first, ok := s.group.first(t); ok {
+		e.ttl, s.last.ttl = first, first
+		return nil
+	}
+	s.group = s.group.with(t)
+	if data := s.line.toks[s.line.data:]; e.typ == dns.TypeNS && len(data) == 1 {
+		s.group = s.group.delegate(data[0].text, s.origin)
+	}
 	return nil
 }
 
