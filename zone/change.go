@@ -272,7 +272,7 @@ func (f *File) Remove(r Record) (bool, error) {
 		}
 		e.at(gone[i].at).remove = true
 	}
-	if mixed(set) {
+	if len(set) > len(gone) {
 		e.sets = append(e.sets, wantedSet{g.name, g.typ, g.covers, f.rrsetTTL(set)})
 	}
 	return true, e.apply()
@@ -300,7 +300,7 @@ func (e *edit) setTTLs(g *given, set, staying []member) error {
 			e.at(m.at).setTTL(e.f.cursorAt(m.at), *g.ttl)
 		}
 	}
-	if mixed(set) || *g.ttl != have {
+	if len(set) > 1 || *g.ttl != have {
 		e.sets = append(e.sets, wantedSet{g.name, g.typ, g.covers, *g.ttl})
 	}
 	return nil

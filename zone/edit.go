@@ -347,10 +347,22 @@ func (e *edit) compare(old, new *cursor, c *change) (fix, bool) {
 	case old.entry.kind == setTTL:
 		return fix{}, true
 	}
-	if strict && new.entry.ttl != want && old.entry.flags&outside == 0 {
-		return fix{at: old.at, own: ownTTL, ttl: want}, false
+	if !strict || new.entry.ttl == want || old.entry.flags&outside != 0 {
+		return fix{}, true
 	}
-	return fix{}, true
+	if a, b := old.stated(), new.stated(); c.ttl == nil && a != nil && b != nil && *a == *b {
+		return fix{}, true // another record of the set decides, as before
+	}
+	return fix{at: old.at, own: ownTTL, ttl: want}, false
+}
+
+// stated is the TTL that the line states itself, nil if it does not.
+func (c *cursor) stated() *uint32 {
+	if c.line.ttl < 0 {
+		return nil
+	}
+	ttl, _ := readTTL(c.line.toks[c.line.ttl].text)
+	return &ttl
 }
 
 // watch sees to it that the RRsets of an owner keep their TTLs.
@@ -361,7 +373,7 @@ func (e *edit) watch(o owner) {
 	members := e.f.members(o.name(), nil)
 	for i := range members {
 		m := &members[i]
-		if set := sameSet(members, m); mixed(set) && set[0].at == m.at && e.ttl == nil {
+		if set := sameSet(members, m); len(set) > 1 && set[0].at == m.at && e.ttl == nil {
 			e.sets = append(e.sets, wantedSet{o.name(), m.typ, m.covers, e.f.rrsetTTL(set)})
 		}
 	}
@@ -384,7 +396,7 @@ func (ch *change) setTTL(c *cursor, ttl uint32) {
 	if i := c.line.ttl; i >= 0 {
 		t := c.line.toks[i]
 		ch.cuts = slices.DeleteFunc(ch.cuts, func(x cut) bool { return x.from == t.start && x.to == t.end })
-		if written, _ := readTTL(t.text); written != ttl {
+		if *c.stated() != ttl {
 			ch.cuts = append(ch.cuts, cut{t.start, t.end, formatTTL(ttl, t.text)})
 		}
 		return
