@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/stretchr/testify/require"
 )
@@ -162,8 +163,11 @@ func FuzzEdit(f *testing.F) {
 }
 
 // requireMeant compares what came with what the words mean to miekg/dns, as far
-// as it takes them.
+// as it takes them: raw control characters it drops.
 func requireMeant(t *testing.T, meant, came Record) {
+	if strings.ContainsFunc(meant.Owner+meant.Type+meant.Data, unicode.IsControl) {
+		return
+	}
 	want, err := canonRecord(meant, fuzzOrigin)
 	if err != nil {
 		return
@@ -218,12 +222,16 @@ func FuzzSerial(f *testing.F) {
 func withoutSerial(records map[Record]int) map[Record]int {
 	out := maps.Clone(records)
 	for r, n := range records {
-		if f := strings.Fields(r.Data); r.Type == "SOA" && len(f) == 7 {
-			delete(out, r)
-			f[2] = "-"
-			r.Data = fmt.Sprint(f)
-			out[r] += n
+		if r.Type != "SOA" && r.Type != "TYPE6" {
+			continue
 		}
+		delete(out, r)
+		zero := time.Duration(0)
+		r.TTL = &zero
+		f := strings.Fields(canonOf(r).Data) // it may be generic data
+		f[max(len(f)-5, 0)] = "-" // a name before it may hold a blank
+		r.TTL, r.Data = nil, fmt.Sprint(f)
+		out[r] += n
 	}
 	return out
 }

@@ -137,8 +137,9 @@ func (s canonSet) setTTL(set rrsetName, ttl uint32) {
 func (c canon) increment() canon {
 	f := strings.Fields(c.Data)
 	var serial uint32
-	fmt.Sscan(f[2], &serial)
-	f[2] = fmt.Sprint(max(serial+1, 1))
+	at := len(f) - 5 // a name before it may hold a blank
+	fmt.Sscan(f[at], &serial)
+	f[at] = fmt.Sprint(max(serial+1, 1))
 	c.Data = strings.Join(f, " ")
 	return c
 }
