@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/rehost/rehost/internal/lab"
 )
@@ -215,4 +217,21 @@ func (s canonSet) flat() string {
 		fmt.Fprintln(&b, c)
 	}
 	return b.String()
+}
+
+func TestCompileGivesOneFormOfEachRecord(t *testing.T) {
+	got, log, err := compile(t, t.TempDir(), "example.net", "$TTL 1h\n@ SOA Ns1 h 1 2 3 4 5\n\tTYPE2 NS1\nns1 A \\# 4 c0000201\n$INCLUDE sub/f\nx TYPE65280 \\# 2 AbCd\n",
+		map[string]string{"sub/f": " TXT a\\098\"c\" ; of ns1\n"})
+	require.NoError(t, err, log)
+	assert.Equal(t, []canon{
+		{"example.net.", "IN", "NS", "ns1.example.net.", 3600},
+		{"example.net.", "IN", "SOA", "ns1.example.net. h.example.net. 1 2 3 4 5", 3600},
+		{"ns1.example.net.", "IN", "A", "192.0.2.1", 3600},
+		{"ns1.example.net.", "IN", "TXT", `"ab" "c"`, 3600},
+		{"x.example.net.", "IN", "TYPE65280", `\# 2 abcd`, 3600},
+	}, got)
+
+	_, log, err = compile(t, t.TempDir(), "example.net", "@ SOA ns1 h 1 2 3 4\n", nil)
+	assert.ErrorIs(t, err, errRefused)
+	assert.Contains(t, log, "unexpected end of input")
 }
