@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/rehost/rehost/internal/lab"
 )
@@ -60,6 +62,9 @@ func compile(t testing.TB, dir, origin, text string, includes map[string]string)
 // errRefused is named's refusal, as opposed to a failure of the test itself.
 var errRefused = errors.New("named refuses the zone")
 
+// errHangs is a $GENERATE of so many records that named does not come to an end.
+var errHangs = errors.New("named does not come to an end")
+
 // compileFiles does without a testing.TB, for workers beside the test's own
 // goroutine. The working directory is dir, as relative $INCLUDE paths are
 // relative to named's. "-i local" looks at this zone only: anything else asks
@@ -75,12 +80,15 @@ func compileFiles(dir, origin string, files map[string]string) (canonSet, string
 			return nil, "", err
 		}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute) // named itself may loop
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "named-compilezone", "-i", "local", "-s", "full", "-o", "-", origin, mainFile)
 	var stdout, stderr bytes.Buffer
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &stdout, &stderr
 	if err := cmd.Run(); err != nil {
+		if ctx.Err() != nil {
+			return nil, stderr.String(), errHangs
+		}
 		if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.ExitCode() == 1 {
 			return nil, stderr.String(), errRefused
 		}
@@ -209,4 +217,21 @@ func (s canonSet) flat() string {
 		fmt.Fprintln(&b, c)
 	}
 	return b.String()
+}
+
+func TestCompileGivesOneFormOfEachRecord(t *testing.T) {
+	got, log, err := compile(t, t.TempDir(), "example.net", "$TTL 1h\n@ SOA Ns1 h 1 2 3 4 5\n\tTYPE2 NS1\nns1 A \\# 4 c0000201\n$INCLUDE sub/f\nx TYPE65280 \\# 2 AbCd\n",
+		map[string]string{"sub/f": " TXT a\\098\"c\" ; of ns1\n"})
+	require.NoError(t, err, log)
+	assert.Equal(t, []canon{
+		{"example.net.", "IN", "NS", "ns1.example.net.", 3600},
+		{"example.net.", "IN", "SOA", "ns1.example.net. h.example.net. 1 2 3 4 5", 3600},
+		{"ns1.example.net.", "IN", "A", "192.0.2.1", 3600},
+		{"ns1.example.net.", "IN", "TXT", `"ab" "c"`, 3600},
+		{"x.example.net.", "IN", "TYPE65280", `\# 2 abcd`, 3600},
+	}, got)
+
+	_, log, err = compile(t, t.TempDir(), "example.net", "@ SOA ns1 h 1 2 3 4\n", nil)
+	assert.ErrorIs(t, err, errRefused)
+	assert.Contains(t, log, "unexpected end of input")
 }
