@@ -100,11 +100,11 @@ func (f *File) madeBy(m *member) error {
 	return &ParseError{File: m.src.file.Name(), Line: f.lineOf(m.at), Err: fmt.Errorf("%s %s is made by $GENERATE here, and cannot be edited by itself", m.name(), typeName(m.typ))}
 }
 
-// Add adds a record to its RRset; if it is there, nothing changes. A TTL that is
-// not nil becomes that of the whole RRset, which has but one; nil takes that of
-// the RRset, or the default. The new line follows the last one of the same RRset,
-// or else of the same owner, or else of the same part of the file, and is written
-// as its neighbours are.
+// Add adds a record to its RRset; if it is there, nothing changes, whatever its
+// TTL. A TTL that is not nil becomes that of the whole RRset, which has but one;
+// nil takes that of the RRset, or the default. The new line follows the last one
+// of the same RRset, or else of the same owner, or else of the same part of the
+// file, and is written as its neighbours are.
 //
 // The error is a [*ValueError] if named would refuse the record, or a
 // [*ParseError] with the place of a $GENERATE that stands in the way. Nothing has
@@ -116,18 +116,17 @@ func (f *File) Add(r Record) error {
 	}
 	owned := f.members(g.name, inZone)
 	set := filter(owned, g.inSet)
-	if g.typ == dns.TypeSOA && len(set) > 0 && set[0].key() != g.key {
+	if slices.ContainsFunc(set, func(m member) bool { return m.key() == g.key }) {
+		return nil
+	}
+	if g.typ == dns.TypeSOA && len(set) > 0 {
 		return &ValueError{Field: "SOA", Value: r.Data, Reason: "the zone has an SOA record; use Replace"}
 	}
 	e := f.newEdit()
 	if err := e.setTTLs(&g, set, set); err != nil {
 		return err
 	}
-	if !slices.ContainsFunc(set, func(m member) bool { return m.key() == g.key }) {
-		if err := e.insert(&g, f.placeFor(&g, owned), nil); err != nil {
-			return err
-		}
-	}
+	e.insert(&g, f.placeFor(&g, owned))
 	return e.apply()
 }
 
@@ -242,9 +241,7 @@ func (f *File) replace(name string, typ uint16, ttl *uint32, want []given) error
 	at := f.placeFor(&given{name: name, typ: typ}, owned)
 	for i := range fresh {
 		fresh[i].ttl = ttl
-		if err := e.insert(&fresh[i], at, set); err != nil {
-			return err
-		}
+		e.insert(&fresh[i], at)
 	}
 	return e.apply()
 }

@@ -81,7 +81,7 @@ func (b *block) origins(apex *domain) func(func(int, *domain) bool) {
 }
 
 // insert writes a new line for g after the entry at p.
-func (e *edit) insert(g *given, p pos, set []member) error {
+func (e *edit) insert(g *given, p pos) {
 	f := e.f
 	l := newLine{kind: record, name: g.name, typ: g.typ, key: g.key}
 	here := state{origin: f.apex}
@@ -134,7 +134,6 @@ func (e *edit) insert(g *given, p pos, set []member) error {
 	l.text = s.format(fields)
 	ch := e.at(p)
 	ch.after = append(ch.after, l)
-	return nil
 }
 
 func (e *edit) removes(p pos) bool { return e.changes[p] != nil && e.changes[p].remove }
@@ -193,7 +192,7 @@ func (e *edit) rewriteData(m *member, g *given) bool {
 					with = y
 				}
 			}
-			ch.cuts = append(ch.cuts, cut{old[i].start, old[i].end, with})
+			ch.cuts = append(ch.cuts, apart(c.text, cut{old[i].start, old[i].end, with}))
 		}
 		return true
 	}
@@ -202,7 +201,7 @@ func (e *edit) rewriteData(m *member, g *given) bool {
 		from, to := old[0].start, old[len(old)-1].end
 		if balanced(c.text[from:to]) {
 			ch := e.at(m.at)
-			ch.key, ch.cuts = g.key, append(ch.cuts, cut{from, to, text})
+			ch.key, ch.cuts = g.key, append(ch.cuts, apart(c.text, cut{from, to, text}))
 			return true
 		}
 	}
@@ -217,6 +216,18 @@ func (e *edit) rewriteData(m *member, g *given) bool {
 	ch := e.at(m.at)
 	ch.key, ch.cuts = g.key, append(ch.cuts, cut{typ.end, end, " " + text})
 	return true
+}
+
+// apart adds the blanks without which a new word would stick to its neighbours:
+// quotes need none.
+func apart(text []byte, c cut) cut {
+	if c.from > 0 && byteClass[text[c.from-1]] == plain && c.with[0] != '"' {
+		c.with = " " + c.with
+	}
+	if c.to < len(text) && byteClass[text[c.to]] == plain && c.with[len(c.with)-1] != '"' {
+		c.with += " "
+	}
+	return c
 }
 
 // balanced reports whether as many parentheses end in a text as begin.
