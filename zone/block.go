@@ -62,12 +62,12 @@ func (b *block) stop(i int) int {
 	return len(b.text)
 }
 
-// scan reads one block of at most limit lines from a text. It ends early after
-// an $INCLUDE. fail is told of each line that named refuses.
-func scan(src *source, text []byte, start state, apex *domain, limit int, fail func(error)) (*block, *scanner) {
-	b := &block{src: src, start: start, entries: make([]entry, 0, min(limit, 1+len(text)/8))}
+// scan reads one block from a text, of at most limit lines that begin before stop.
+// It ends early after an $INCLUDE. fail is told of each line that named refuses.
+func scan(src *source, text []byte, stop int, start state, apex *domain, limit int, fail func(error)) (*block, *scanner) {
+	b := &block{src: src, start: start, entries: make([]entry, 0, min(limit, 1+stop/8))}
 	s := &scanner{lexer: lexer{text: text}, state: start, apex: apex}
-	for len(b.entries) < limit && s.pos < len(text) {
+	for len(b.entries) < limit && s.pos < stop {
 		var e entry
 		if err := s.read(&e, false); err != nil {
 			fail(err)
@@ -115,8 +115,26 @@ func (r *reader) read(src *source, start state) state {
 		r.errs = append(r.errs, fmt.Errorf("%s: larger than 4 GiB", src.file.Name()))
 		return st
 	}
+	var parts []*part
 	for at < len(text) && len(r.errs) < maxErrors {
-		b, s := scan(src, text[at:], st, r.apex, blockSize, func(err error) { r.fail(src, at, err) })
+		if at > 0 && parts == nil {
+			parts = r.ahead(src, at, st)
+		}
+		for len(parts) > 0 && parts[0].from < at {
+			parts = parts[1:] // a line crossed its start
+		}
+		stop := len(text)
+		if len(parts) > 0 {
+			if p := parts[0]; p.from == at && p.fits(st) {
+				p.blocks[0].start.owner = st.owner
+				r.blocks = append(r.blocks, p.blocks...)
+				at, st, parts = p.to, p.end, parts[1:]
+				continue
+			} else if p.from > at {
+				stop = p.from
+			}
+		}
+		b, s := scan(src, text[at:], stop-at, st, r.apex, blockSize, func(err error) { r.fail(src, at, err) })
 		r.blocks = append(r.blocks, b)
 		at += len(b.text)
 		if n := len(b.entries); r.follow && n > 0 && b.entries[n-1].kind == include && len(r.errs) == 0 {

@@ -194,7 +194,7 @@ func (e *edit) rescan(blocks []*block, number int, st state, entries []int) ([]*
 	last := len(blocks)
 	for at := 0; at < len(text) || len(blocks) == last; {
 		var failure error
-		nb, s := scan(b.src, text[at:], st, e.f.apex, limit, func(err error) { failure = errors.Join(failure, err) })
+		nb, s := scan(b.src, text[at:], len(text)-at, st, e.f.apex, limit, func(err error) { failure = errors.Join(failure, err) })
 		if failure != nil {
 			return nil, fmt.Errorf("%s: the edit would leave a line that named refuses: %w", b.src.file.Name(), failure)
 		}

@@ -76,10 +76,8 @@ func (s *scanner) quick(e *entry) bool {
 		s.owner = next
 	}
 	e.hash = s.owner.hash
-	if e.flags&ownTTL != 0 {
-		s.last = ttlState{e.ttl, true}
-	} else {
-		e.ttl, s.last = s.def.ttl, s.def
+	if e.flags&ownTTL == 0 {
+		e.ttl = s.def.ttl
 	}
 	s.pos = i
 	return true

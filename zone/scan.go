@@ -361,7 +361,7 @@ func (s *scanner) apply(e *entry) error {
 		}
 		e.ttl = limitTTL(ttl)
 		s.def = ttlState{e.ttl, true}
-		s.last, s.group = s.def, nil
+		s.last, s.group = ttlState{}, nil
 	case setOrigin:
 		d, err := s.domainAt(1)
 		if err != nil {
@@ -375,23 +375,27 @@ func (s *scanner) apply(e *entry) error {
 // takeTTL gives a record its TTL (RFC 1035 and 2308, as BIND reads them).
 func (s *scanner) takeTTL(e *entry) error {
 	switch {
+	case s.def.known:
+		if e.flags&ownTTL == 0 {
+			e.ttl = s.def.ttl
+		}
+		return nil
 	case e.flags&ownTTL != 0:
 		s.last = ttlState{e.ttl, true}
-	case s.def.known:
-		s.last = s.def
 	case !s.last.known && e.typ == dns.TypeSOA && e.kind == record:
 		soa, err := encodeData(dns.ClassINET, dns.TypeSOA, s.line.toks[s.line.data:], s.origin.text)
 		if err != nil {
 			return failAt(s.line.toks[s.line.data-1].start, "SOA record whose minimum is the default TTL, for want of a TTL: %w", err)
 		}
 		s.def = ttlState{limitTTL(binary.BigEndian.Uint32(soa[len(soa)-4:])), true}
-		s.last, s.line.minimum = s.def, true
+		s.line.minimum = true
+		s.last = s.def
 	case !s.last.known && e.flags&outside == 0:
 		return failAt(s.line.toks[0].start, "no TTL: there is neither one in the record, nor $TTL, nor one before")
 	}
 	e.ttl = s.last.ttl
 	if s.def.known {
-		s.group = nil
+		s.group, s.last = nil, ttlState{}
 		return nil
 	}
 	if e.kind == generate {
