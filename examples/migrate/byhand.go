@@ -57,44 +57,6 @@ func certificateChecks(m *move.Move) []string {
 	return checks
 }
 
-// dns is phase 4.
-func dns(m *move.Move, _ *machines) (phase, error) {
-	return phase{Dir: "04-dns", Title: "DNS",
-		Goal: fmt.Sprintf("The world knows %s, and has forgotten %s.", m.Router.Address, m.Guest.Old.Address),
-		Steps: []step{
-			{Title: "Short TTLs, well ahead", Host: m.Guest.Name,
-				Do:  "Lower $TTL and every longer TTL in the zone to 300, raise the serial, and reload. Then wait as long as the longest TTL was.",
-				Run: []string{"named-checkzone -i local " + m.Domain + " ZONEFILE && rndc reload " + m.Domain},
-				Check: []string{
-					fmt.Sprintf("`dig +short soa %s @SERVER` shows the new serial at every server. rndc exits 0 for a zone that it could not load.", m.Domain),
-				}},
-			{Title: "The names point to the router", Host: m.Guest.Name,
-				Do:  fmt.Sprintf("Replace %s by %s in the zone, raise the serial, and reload. An MX must not name a CNAME: named-checkzone only warns.", m.Guest.Old.Address, m.Router.Address),
-				Run: []string{"named-checkzone -i local " + m.Domain + " ZONEFILE && rndc reload " + m.Domain},
-				Check: []string{
-					"Every server has the new serial, asked with the same dig.",
-					fmt.Sprintf("`grep -nF %s ZONEFILE` finds nothing, SPF included.", m.Guest.Old.Address),
-				}},
-			{Title: "The registrar, and what else knows the address",
-				Do: "These are not in the zone file:",
-				Add: []addition{
-					{To: "the registrar", Lines: []string{
-						fmt.Sprintf("glue of the name servers below %s: %s becomes %s", m.Domain, m.Guest.Old.Address, m.Router.Address),
-						fmt.Sprintf("the secondaries' primary: %s becomes %s", m.Guest.Old.Address, m.Router.Address),
-					}},
-					{To: "the cloud", Lines: []string{fmt.Sprintf("reverse name (PTR) of %s: %s.%s", m.Router.Address, m.Guest.Name, m.Domain)}},
-					{To: "the list of whom to tell", Lines: []string{"SPF records of other domains and allow lists of partners that name " + m.Guest.Old.Address.String()}},
-				},
-				Check: []string{fmt.Sprintf("`dig +norecurse ns %s @PARENT` shows the new glue.", m.Domain), fmt.Sprintf("`dig +short -x %s` answers with the guest's name.", m.Router.Address),
-					fmt.Sprintf("When the TTLs of zone and glue have passed, the glue's being often two days, `tcpdump -n dst host %s` on %s shows nobody who still asks there.", m.Guest.Old.Address, m.Guest.Name)}},
-		},
-		Back: []string{
-			"Put the old address back into the zone with a higher serial: with a TTL of 300 the way back takes five minutes.",
-			"The glue at the registrar follows the parent's TTL, often two days: change it last.",
-		},
-	}, nil
-}
-
 // disk is phase 5.
 func disk(m *move.Move, _ *machines) (phase, error) {
 	old, guest, home := m.Guest.Old, m.Guest.Name, m.Hypervisor.Name

@@ -16,6 +16,7 @@ import (
 	"github.com/rehost/rehost/internal/textfile"
 	"github.com/rehost/rehost/netbsdcfg"
 	"github.com/rehost/rehost/pfrules"
+	"github.com/rehost/rehost/zone"
 )
 
 // machines are the hosts' files: at first as they are today, and after each
@@ -70,6 +71,7 @@ const (
 	linuxSysctl
 	nginxFile
 	vmBhyve
+	zoneFile
 )
 
 func kindOf(m *move.Move, host, file string) kind {
@@ -77,6 +79,8 @@ func kindOf(m *move.Move, host, file string) kind {
 	switch {
 	case host == m.Guest.Name && file == "etc/pf.conf":
 		return pfConf
+	case host == m.Guest.Name && "/"+file == m.DNS.Zone:
+		return zoneFile
 	case host == m.Guest.Name && dir == "etc/" && (strings.HasPrefix(base, "ifconfig.") ||
 		slices.Contains([]string{"rc.conf", "modules.conf", "sysctl.conf", "mygate", "mygate6"}, base)):
 		return guestNetwork
@@ -160,6 +164,8 @@ func (ms *machines) checkFile(m *move.Move, name string) netbsdcfg.Problems {
 		return problemsOf(parsePF(name, data))
 	case linuxSysctl:
 		return problemsOf(parseLinuxSysctl(name, data))
+	case zoneFile:
+		return problemsOf(zone.Parse(name, m.Domain, data))
 	case nginxFile:
 		return checkNginx(name, data)
 	}

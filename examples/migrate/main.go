@@ -42,13 +42,15 @@ host:
     in/senate/etc/rc.conf
     in/senate/etc/pf.conf
     in/senate/etc/ifconfig.*, modules.conf, sysctl.conf, mygate
+    in/senate/etc/namedb/example.net
     in/garage/vm/senate/senate.conf
     in/ingress/etc/nginx/...
     in/ingress/etc/sysctl.d/...
 
-The guest's rc.conf has to be there; another file that is missing is started
-afresh, and files that no phase edits or checks are passed over. A file that is wrong today, or a value that cannot work, is reported
-with file and line, and nothing is written.
+The guest's rc.conf and its zone file have to be there; another file that is
+missing is started afresh, and files that no phase edits or checks are passed
+over. A file that is wrong today, or a value that cannot work, is reported with
+file and line, and nothing is written.
 
 Flags:
 `

@@ -242,7 +242,7 @@ func TestWhatNobodyAsksForIsPassedOver(t *testing.T) {
 	require.NoError(t, os.MkdirAll(filepath.Join(in, "ingress/etc/nginx/sites-enabled"), 0o700))
 	require.NoError(t, os.Symlink("/etc/nginx/sites-available/default", filepath.Join(in, "ingress/etc/nginx/sites-enabled/default")))
 	require.NoError(t, os.Symlink("/nowhere", filepath.Join(in, "senate/etc/localtime")))
-	require.NoError(t, os.Symlink(dir, filepath.Join(in, "senate/etc/namedb")))
+	require.NoError(t, os.Symlink(dir, filepath.Join(in, "senate/etc/skel")))
 	require.NoError(t, syscall.Mkfifo(filepath.Join(in, "senate/etc/pipe"), 0o600))
 	require.NoError(t, os.WriteFile(filepath.Join(in, "garage/vm/senate/vm-bhyve.log"), []byte("Nov 20: initialising\n"), 0o600))
 	require.NoError(t, os.MkdirAll(filepath.Join(in, ".git/refs"), 0o700))

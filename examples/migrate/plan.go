@@ -31,6 +31,7 @@ type step struct {
 	Title string     `json:"title"`
 	Host  string     `json:"host,omitempty"` // "" where a person acts elsewhere, as in a web console
 	Do    string     `json:"do"`             // what it does and why
+	Show  []string   `json:"show,omitempty"` // lines to keep in sight, such as a timetable
 	Files []rendered `json:"files,omitempty"`
 	Add   []addition `json:"add,omitempty"`
 	Run   []string   `json:"run,omitempty"`

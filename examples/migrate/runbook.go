@@ -12,7 +12,7 @@ func runbook(p *plan) []byte {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# The move of %s\n\n", p.Guest)
 	b.WriteString("One phase after the other, one step after the other. Do not go on while a check fails: a phase can be left standing over night, but for the disk: from its stop on, nothing answers until the first boot. Each has a way back. " +
-		"Commands are for root. Words in capitals, such as ZONEFILE, are yours to fill in.\n\n" +
+		"Commands are for root. Words in capitals, such as SERVER, are yours to fill in.\n\n" +
 		"Files are installed from the phase's folder, at the path that is named; `diffs` shows what changes in those that exist. " +
 		"Keep the old one first (`cp -p`): the way back needs it. If it is not what the diff starts from, somebody has changed it since: collect it and render again.\n")
 	for i, ph := range p.Phases {
@@ -36,6 +36,10 @@ func runbook(p *plan) []byte {
 }
 
 func (s step) write(b *strings.Builder, dir string) {
+	if len(s.Show) > 0 {
+		b.WriteString("\n")
+		code(b, s.Show)
+	}
 	var files []string
 	for _, f := range s.Files {
 		line := fmt.Sprintf("`%s` (%04o) from `%s`", f.Path, f.Mode, path.Join(dir, f.Dir, f.Path))

@@ -5,11 +5,13 @@ package move
 import (
 	"net/netip"
 	"slices"
+	"time"
 )
 
 // A Move is a whole move file.
 type Move struct {
 	Domain     string     `toml:"domain"`
+	DNS        DNS        `toml:"dns"`
 	Guest      Guest      `toml:"guest"`
 	Hypervisor Hypervisor `toml:"hypervisor"`
 	Router     Router     `toml:"router"`
@@ -18,6 +20,12 @@ type Move struct {
 
 	file   string
 	places map[string]place
+}
+
+// A DNS is the zone of the domain, of which the guest is the primary.
+type DNS struct {
+	Zone   string    `toml:"zone"`   // the zone file
+	Switch time.Time `toml:"switch"` // when the names are to point to the router
 }
 
 // A Guest is the machine that moves.

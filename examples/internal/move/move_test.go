@@ -56,6 +56,8 @@ func TestLoadRefuses(t *testing.T) {
 		{"a name with a slash", `name = "senate"`, `name = "../senate"`, `name = "../senate"`, `"../senate" is no name`},
 		{"a name of one letter", `name = "senate"`, `name = "s"`, `name = "s"`, "at least two characters"},
 		{"a name with a newline", `name = "ingress"`, `name = "in\ngress"`, `name = "in\n`, `is no name`},
+		{"no moment to switch", "switch = 2026-12-05T20:00:00Z", "", "[dns]", "dns.switch: is missing"},
+		{"a zone file without a place", `zone = "/etc/namedb/example.net"`, `zone = "example.net"`, `zone = "example.net"`, "is no absolute path"},
 		{"a domain with a blank", `domain = "example.net"`, `domain = "example net"`, `domain =`, "is no name"},
 		{"no name", `name = "garage"`, ``, `[hypervisor]`, "hypervisor.name: is missing"},
 		{"two machines of one name", `name = "garage"`, `name = "senate"`, "name = \"senate\"\ndatastore", `"senate" is the guest's name too`},

@@ -18,6 +18,10 @@ import (
 func (m *Move) validate() textfile.Problems {
 	v := &validation{Move: m}
 	v.name("domain", m.Domain, "-.")
+	v.path("dns.zone", m.DNS.Zone)
+	if m.DNS.Switch.IsZero() {
+		v.add("dns.switch", "is missing: when the names are to point to the router, such as 2026-12-05T20:00:00Z")
+	}
 	v.name("guest.name", m.Guest.Name, "-")
 	if len(m.Guest.Name) == 1 {
 		v.add("guest.name", "vm-bhyve wants at least two characters")

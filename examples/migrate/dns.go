@@ -1,0 +1,127 @@
+package main
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/rehost/rehost/examples/internal/move"
+	"github.com/rehost/rehost/zone"
+)
+
+// shortTTL is how long caches may hold the names while they move.
+const shortTTL = 5 * time.Minute
+
+// dns is phase 4: the zone is edited twice, first for short TTLs, and when the
+// old ones have drained for the new address.
+func dns(m *move.Move, ms *machines) (phase, error) {
+	guest, old, router := m.Guest.Name, m.Guest.Old.Address, m.Router.Address
+	if _, ok := ms.files[guest+m.DNS.Zone]; !ok {
+		return phase{}, m.Problem("dns.zone", "%s is not among the present files of %s", m.DNS.Zone, guest)
+	}
+	parse := func(name string, data []byte) (*zone.File, error) { return zone.Parse(name, m.Domain, data) }
+	var timetable zone.Cutover
+	var others []zone.Record
+	short, err := edit(ms, guest, m.DNS.Zone, parse, func(f *zone.File) (err error) {
+		names := pointingTo(f, old)
+		if timetable, err = f.Cutover(zone.Move{Names: names, At: m.DNS.Switch, TTL: shortTTL}, time.Time{}); err != nil {
+			return err
+		}
+		if _, err := f.LowerTTLs(shortTTL); err != nil {
+			return err
+		}
+		_, err = f.Bump(zone.Increment, time.Time{})
+		return err
+	})
+	if err != nil {
+		return phase{}, err
+	}
+	short.Dir = guest + "-short-ttl" // the second edit is of the same file
+	moved, err := edit(ms, guest, m.DNS.Zone, parse, func(f *zone.File) error {
+		if err := repoint(f, old, router); err != nil {
+			return err
+		}
+		others = f.References(old)
+		_, err := f.Bump(zone.Increment, time.Time{})
+		return err
+	})
+	if err != nil {
+		return phase{}, err
+	}
+	load := []string{"named-checkzone -i local " + m.Domain + " " + m.DNS.Zone + " && rndc reload " + m.Domain}
+	served := fmt.Sprintf("`zonectl wait -origin %s %s` names no server that lags behind: rndc exits 0 for a zone that it could not load.", m.Domain, m.DNS.Zone)
+	steps := []step{
+		{Title: "The timetable", Do: "It counts from dns.switch in the move file and the TTLs in the zone. When a step is done, what `zonectl wait` prints counts instead.",
+			Show: strings.Split(strings.TrimSuffix(timetable.String(), "\n"), "\n")},
+		{Title: "Short TTLs, well ahead", Host: guest,
+			Do:    fmt.Sprintf("No TTL is above %s any more. Then wait as long as the longest was.", shortTTL),
+			Files: []rendered{short}, Run: load, Check: []string{served}},
+		{Title: "The names point to the router", Host: guest,
+			Do:    fmt.Sprintf("Every address record with %s has %s. If the zone has changed since the step before, edit it again instead.", old, router),
+			Files: []rendered{moved}, Run: load,
+			Check: []string{served, fmt.Sprintf("`zonectl diff -origin %s %s @SERVER` finds no difference.", m.Domain, m.DNS.Zone)}},
+	}
+	if len(others) > 0 {
+		s := step{Title: "Texts that name the old address", Host: guest,
+			Do: fmt.Sprintf("Mail leaves from %s until the first boot at home, and from %s from then on: let these records name both for now, and take the old one out after phase 7.", old, router)}
+		for _, r := range others {
+			s.Show = append(s.Show, fmt.Sprintf("%s:%d: %s %s %s", m.DNS.Zone, r.Line, r.Owner, r.Type, r.Data))
+		}
+		steps = append(steps, s)
+	}
+	return phase{Dir: "04-dns", Title: "DNS",
+		Goal:  fmt.Sprintf("The world knows %s, and has forgotten %s.", router, old),
+		Steps: append(steps, registrar(m)),
+		Back: []string{
+			fmt.Sprintf("Put the old address back into the zone with a higher serial: with a TTL of %s the way back takes as long.", shortTTL),
+			"The glue at the registrar follows the parent's TTL, often two days: change it last.",
+		},
+	}, nil
+}
+
+// pointingTo returns the names that have an address.
+func pointingTo(f *zone.File, addr netip.Addr) []string {
+	var names []string
+	for _, r := range f.References(addr) {
+		if (r.Type == "A" || r.Type == "AAAA") && !slices.Contains(names, r.Owner) {
+			names = append(names, r.Owner)
+		}
+	}
+	return names
+}
+
+// repoint gives names another address, and leaves the other addresses that they
+// have.
+func repoint(f *zone.File, from, to netip.Addr) error {
+	for _, name := range pointingTo(f, from) {
+		set := f.Lookup(name, "A")
+		for i, r := range set {
+			if r.Data == from.String() {
+				set[i].Data = to.String()
+			}
+		}
+		if err := f.Replace(name, "A", set...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// registrar is what the zone file does not hold.
+func registrar(m *move.Move) step {
+	old, router := m.Guest.Old.Address, m.Router.Address
+	return step{Title: "The registrar, and what else knows the address",
+		Do: "These are not in the zone file:",
+		Add: []addition{
+			{To: "the registrar", Lines: []string{
+				fmt.Sprintf("glue of the name servers below %s: %s becomes %s", m.Domain, old, router),
+				fmt.Sprintf("the secondaries' primary: %s becomes %s", old, router),
+			}},
+			{To: "the cloud", Lines: []string{fmt.Sprintf("reverse name (PTR) of %s: %s.%s", router, m.Guest.Name, m.Domain)}},
+			{To: "the list of whom to tell", Lines: []string{"SPF records of other domains and allow lists of partners that name " + old.String()}},
+		},
+		Check: []string{fmt.Sprintf("`dig +norecurse ns %s @PARENT` shows the new glue.", m.Domain), fmt.Sprintf("`dig +short -x %s` answers with the guest's name.", router),
+			fmt.Sprintf("When the TTLs of zone and glue have passed, the glue's being often two days, `tcpdump -n dst host %s` on %s shows nobody who still asks there.", old, m.Guest.Name)}}
+}
