@@ -123,9 +123,14 @@ func (r *RNDC) taken(ctx context.Context, origin, path string) error {
 	return err
 }
 
-// fileSerial reads the serial of a zone's file.
+// fileSerial reads the serial of a zone's file. What that includes is relative to
+// named's directory, which is not known here, and not needed.
 func fileSerial(path, origin string) (uint32, error) {
-	f, err := Open(path, origin, nil)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return 0, err
+	}
+	f, err := Parse(path, origin, data)
 	if err != nil {
 		return 0, err
 	}

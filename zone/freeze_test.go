@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -11,6 +12,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/rehost/rehost/internal/lab"
 )
 
 // raise replaces the serial in a file and appends lines.
@@ -39,6 +42,26 @@ func TestFreezeErasesCommentsWhereThereWereUpdates(t *testing.T) {
 		assert.NotContains(t, string(text), "the only one")
 		return err
 	}))
+}
+
+func TestAnEditWhileFrozenOfAZoneThatIncludes(t *testing.T) {
+	s, r := start(t, lab.Named{
+		Config: `zone "example.net" { type primary; file "example.net"; allow-update { any; }; };`,
+		Files:  map[string]string{"example.net": small(5, "$INCLUDE hosts"), "hosts": "www A 192.0.2.2\n"},
+	})
+	ctx := within(t, patience)
+	path := s.Path("example.net")
+	require.NoError(t, r.WhileFrozen(ctx, "example.net", path, func(ctx context.Context) error {
+		f, err := Open(path, "example.net", &Options{Dir: s.Dir})
+		require.NoError(t, err)
+		require.NoError(t, f.Replace("www", "A", Record{Data: "192.0.2.3"}))
+		_, err = f.Bump(Increment, time.Now())
+		require.NoError(t, err)
+		return f.Save(ctx)
+	}))
+	records, err := AXFR(ctx, "example.net", s.Addr, nil)
+	require.NoError(t, err)
+	assert.True(t, slices.ContainsFunc(records, func(r Record) bool { return r.Data == "192.0.2.3" }))
 }
 
 func TestFreezeOfAStaticZone(t *testing.T) {

@@ -162,7 +162,8 @@ func (w *waiter) follow(ctx context.Context, s *ServerState) {
 	pause, longest := orDefault(w.Interval, time.Second/2), orDefault(w.MaxInterval, 5*time.Second)
 	for ctx.Err() == nil {
 		serial, err := w.ask(ctx, s.Server)
-		if ctx.Err() != nil && err != nil && s.Attempts > 0 {
+		if over(ctx) && err != nil && s.Attempts > 0 {
+			<-ctx.Done()
 			return // what is known says more than an attempt cut short
 		}
 		before := *s
@@ -181,6 +182,13 @@ func (w *waiter) follow(ctx context.Context, s *ServerState) {
 		}
 		pause = min(2*pause, longest)
 	}
+}
+
+// over says whether ctx has ended, or is about to at this instant: a socket with
+// the deadline of ctx may be told first.
+func over(ctx context.Context) bool {
+	end, ok := ctx.Deadline()
+	return ctx.Err() != nil || ok && !time.Now().Before(end)
 }
 
 func (w *waiter) judge(s *ServerState, serial uint32, err error) {

@@ -328,3 +328,41 @@ func TestWaitSerialOneSlowServerDelaysNoOther(t *testing.T) {
 		assert.Equal(t, time.Minute, time.Since(begin))
 	})
 }
+
+// The last attempt is cut short by the deadline, which the socket hears of before
+// ctx does.
+func TestWaitSerialKeepsTheReasonWhenTimeIsUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inner, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		ctx := &unaware{Context: inner}
+		w := waiter{min: 6}
+		w.Interval = 3 * time.Second / 2
+		w.ask = func(context.Context, netip.AddrPort) (uint32, error) {
+			end, _ := ctx.Deadline()
+			if time.Until(end) > time.Second {
+				return 0, &askError{Unreachable, "nobody listens"}
+			}
+			time.Sleep(time.Until(end))
+			ctx.once = true
+			return 0, &askError{TimedOut, "it does not answer"}
+		}
+		report, err := w.wait(ctx, "example.net.", []netip.AddrPort{netip.MustParseAddrPort("192.0.2.1:53")})
+		assert.ErrorIs(t, err, context.DeadlineExceeded)
+		assert.Equal(t, Unreachable, report.Servers[0].State)
+	})
+}
+
+// unaware has once not heard that its time is up.
+type unaware struct {
+	context.Context
+	once bool
+}
+
+func (u *unaware) Err() error {
+	if u.once {
+		u.once = false
+		return nil
+	}
+	return u.Context.Err()
+}

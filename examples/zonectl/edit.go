@@ -1,0 +1,204 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/rehost/rehost/zone"
+)
+
+func editCommands() []command {
+	edits := []func(*flag.FlagSet, *options){editFlags}
+	withTTL := append(edits, ttlFlag)
+	const owners = `OWNER is absolute with its final dot, or relative to the zone, whose own name is
+@. Several with commas between them are edited at once, under one new serial.
+`
+	const data = `Each DATA argument is one record: quote it, as in '10 mail' for an MX.
+`
+	return []command{
+		{name: "set", args: "FILE OWNER TYPE DATA...", does: "makes an RRset consist of the records given", min: 3, max: -1, flags: withTTL, run: set,
+			more: data + owners},
+		{name: "add", args: "FILE OWNER TYPE DATA...", does: "adds records to an RRset", min: 3, max: -1, flags: withTTL, run: add, more: data + owners},
+		{name: "rm", args: "FILE OWNER TYPE [DATA...]", does: "removes records, or a whole RRset", min: 2, max: -1, flags: edits, run: rm,
+			more: `Those that are not there are no error.
+` + owners},
+		{name: "ttl", args: "FILE MAX", does: "lowers every TTL above a maximum, such as 5m", min: 1, max: 1, flags: edits, run: lower,
+			more: `It says how long caches may keep what they have: wait -drain takes that.
+`},
+		{name: "bump", args: "FILE", does: "raises the serial", flags: edits, run: bump},
+	}
+}
+
+func set(ctx context.Context, c *call) error {
+	return c.editRecords(ctx, (*zone.File).Replace)
+}
+
+func add(ctx context.Context, c *call) error {
+	return c.editRecords(ctx, func(f *zone.File, _, _ string, records ...zone.Record) error {
+		for _, r := range records {
+			if err := f.Add(r); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func rm(ctx context.Context, c *call) error {
+	return c.editRecords(ctx, func(f *zone.File, owner, typ string, records ...zone.Record) error {
+		if len(records) == 0 {
+			return f.Replace(owner, typ)
+		}
+		for _, r := range records {
+			if _, err := f.Remove(r); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// editRecords calls edit for each owner with the records given, and saves once.
+func (c *call) editRecords(ctx context.Context, edit func(f *zone.File, owner, typ string, records ...zone.Record) error) error {
+	c.warnOfDrain()
+	return c.edit(ctx, func(f *zone.File, _ *edited) error {
+		typ := c.args[1]
+		for owner := range strings.SplitSeq(c.args[0], ",") {
+			var records []zone.Record
+			for _, data := range c.args[2:] {
+				records = append(records, zone.Record{Owner: owner, TTL: c.ttl, Type: typ, Data: data})
+			}
+			if err := edit(f, owner, typ, records...); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func lower(ctx context.Context, c *call) error {
+	limit, err := zone.ParseTTL(c.args[0])
+	if err != nil {
+		return wrongUsage{err}
+	}
+	return c.edit(ctx, func(f *zone.File, e *edited) error {
+		e.OldTTL = f.MaxTTL().String() // afterwards nobody knows any more
+		_, err := f.LowerTTLs(limit)
+		return err
+	})
+}
+
+func bump(ctx context.Context, c *call) error {
+	return c.edit(ctx, func(f *zone.File, _ *edited) error {
+		_, err := f.Bump(c.serial, time.Now())
+		return err
+	})
+}
+
+// edited says what an edit has done, or would do.
+type edited struct {
+	File   string `json:"file"`
+	Serial uint32 `json:"serial"`
+	OldTTL string `json:"oldTTL,omitempty"` // the longest before ttl lowered them
+	Diff   string `json:"diff"`             // "" if nothing changes
+}
+
+func (e edited) String() string {
+	text := fmt.Sprintf("%s: serial %d", e.File, e.Serial)
+	if e.Diff == "" {
+		text = fmt.Sprintf("%s: nothing to change, serial %d", e.File, e.Serial)
+	}
+	if e.OldTTL != "" {
+		text += fmt.Sprintf("; once it is served everywhere, caches keep the old TTLs for %s more", e.OldTTL)
+	}
+	return text + "\n"
+}
+
+// edit reads the zone, calls change, raises the serial if anything has changed,
+// and saves or, in a dry run, prints the diff.
+func (c *call) edit(ctx context.Context, change func(*zone.File, *edited) error) error {
+	do := func(ctx context.Context) error { return c.apply(ctx, change) }
+	switch {
+	case !c.frozen && c.rndc != zone.RNDC{}:
+		return wrongUsage{errors.New("the flags of rndc need -frozen")}
+	case c.frozen && !c.dry:
+		return c.rndc.WhileFrozen(ctx, c.origin, c.file, do)
+	}
+	return do(ctx)
+}
+
+func (c *call) apply(ctx context.Context, change func(*zone.File, *edited) error) error {
+	f, err := c.open()
+	if err != nil {
+		return err
+	}
+	e := edited{File: c.file}
+	if err := change(f, &e); err != nil {
+		return err
+	}
+	if f.Changes() != "" {
+		if _, err := f.Bump(c.serial, time.Now()); err != nil {
+			return err
+		}
+		if err := c.unbroken(f); err != nil {
+			return err
+		}
+	}
+	if e.Serial, err = f.Serial(); err != nil {
+		return err
+	}
+	e.Diff = f.Changes()
+	text := e.String()
+	if c.dry {
+		text = e.Diff
+	} else if err := f.Save(ctx); err != nil {
+		return err
+	}
+	if err := c.print(e, text); err != nil {
+		return err
+	}
+	if c.dry && e.Diff != "" {
+		return exit(3)
+	}
+	return nil
+}
+
+// unbroken returns the errors of a zone that had none before the edit. One that had
+// is being mended, one mistake after the other.
+func (c *call) unbroken(f *zone.File) error {
+	err := f.Check().Err()
+	if err == nil {
+		return nil
+	}
+	before, openErr := c.open()
+	if openErr != nil || before.Check().Err() != nil {
+		return openErr
+	}
+	return fmt.Errorf("%w\nnothing was written", err)
+}
+
+// warnOfDrain tells of records that caches still hold, after a wait -drain: who
+// changes them now has lowered the TTL too late.
+func (c *call) warnOfDrain() {
+	data, err := os.ReadFile(drainFile(c.file))
+	if errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	var d zone.Drain
+	if err == nil {
+		err = json.Unmarshal(data, &d)
+	}
+	switch {
+	case err != nil:
+		fmt.Fprintf(c.stderr, "%s: warning: %v\n", drainFile(c.file), err)
+	case !d.Done(time.Now()):
+		fmt.Fprintf(c.stderr, "%s: warning: %v; what is changed before is seen late\n", drainFile(c.file), d)
+	}
+}

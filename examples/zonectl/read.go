@@ -1,0 +1,182 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"iter"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/rehost/rehost/zone"
+)
+
+func readCommands() []command {
+	return []command{
+		{name: "check", args: "FILE", does: "prints what is wrong with a zone", run: check,
+			flags: []func(*flag.FlagSet, *options){oldFlag},
+			more: `Errors are what named refuses or ignores, and lead to exit status 1; warnings are
+what works, and is probably not meant.
+`},
+		{name: "list", args: "FILE [OWNER [TYPE]]", does: "prints records as named serves them", max: 2, run: list},
+		{name: "diff", args: "FILE OTHER|@SERVER", does: "compares records with those of another file or a server", min: 1, max: 1, run: diff,
+			flags: []func(*flag.FlagSet, *options){keyFlag, timeoutFlag(time.Minute)},
+			more: `Spelling and order do not matter. A line with - is in FILE alone, one with + in
+OTHER, or at SERVER: an address, with or without a port, that allows us a
+transfer.
+`},
+	}
+}
+
+func oldFlag(flags *flag.FlagSet, o *options) {
+	flags.Func("old", "warn of each record that holds `ADDRESS`, also within a text; may be given several times", func(s string) error {
+		a, err := netip.ParseAddr(s)
+		o.old = append(o.old, a)
+		return err
+	})
+}
+
+func check(_ context.Context, c *call) error {
+	f, err := c.open()
+	problems, err := unreadable(err)
+	if err != nil {
+		return err
+	}
+	if f != nil {
+		problems = append(problems, f.Check()...)
+		for _, r := range f.References(c.old...) {
+			problems = append(problems, zone.Problem{File: r.File, Line: r.Line, Message: fmt.Sprintf("%s %s holds an old address: %s", r.Owner, r.Type, r.Data)})
+		}
+		problems.Sort()
+	}
+	if err := c.print(problems, problems.String()); err != nil {
+		return err
+	}
+	if problems.Err() != nil {
+		return exit(1)
+	}
+	return nil
+}
+
+// unreadable returns the mistakes for which a zone could not be read, or the
+// error if it is another one.
+func unreadable(err error) (zone.Problems, error) {
+	all := zone.Problems{} // never null in JSON
+	list := []error{err}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		list = joined.Unwrap()
+	}
+	for _, e := range list {
+		var parse *zone.ParseError
+		if e == nil {
+			continue
+		}
+		if !errors.As(e, &parse) {
+			return nil, err
+		}
+		all = append(all, zone.Problem{File: parse.File, Line: parse.Line, Col: parse.Col, Severity: zone.Error, Message: parse.Err.Error()})
+	}
+	return all, nil
+}
+
+func list(_ context.Context, c *call) error {
+	f, err := c.open()
+	if err != nil {
+		return err
+	}
+	records := f.All()
+	if len(c.args) > 0 {
+		typ := "ANY"
+		if len(c.args) > 1 {
+			typ = c.args[1]
+		}
+		records = slices.Values(f.Lookup(c.args[0], typ))
+	}
+	out := []jsonRecord{}
+	var text strings.Builder
+	for r := range records {
+		if c.json {
+			out = append(out, asJSON(r))
+		} else {
+			text.WriteString(line(r) + "\n")
+		}
+	}
+	return c.print(out, text.String())
+}
+
+func diff(ctx context.Context, c *call) error {
+	f, err := c.open()
+	if err != nil {
+		return err
+	}
+	other, err := c.other(ctx)
+	if err != nil {
+		return err
+	}
+	changes := zone.Diff(f.All(), other)
+	out := []jsonChange{}
+	for _, ch := range changes {
+		out = append(out, jsonChange{ch.Removed, asJSON(ch.Record)})
+	}
+	if err := c.print(out, changes.String()); err != nil {
+		return err
+	}
+	if len(changes) > 0 {
+		return exit(3)
+	}
+	return nil
+}
+
+// other reads the zone to compare with.
+func (c *call) other(ctx context.Context) (iter.Seq[zone.Record], error) {
+	server, remote := strings.CutPrefix(c.args[0], "@")
+	if !remote {
+		f, err := zone.Open(c.args[0], c.origin, &zone.Options{Dir: c.dir})
+		if err != nil {
+			return nil, err
+		}
+		return f.All(), nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	key, err := c.tsig()
+	if err != nil {
+		return nil, err
+	}
+	addr, err := address(server)
+	if err != nil {
+		return nil, err
+	}
+	records, err := zone.AXFR(ctx, c.origin, addr, key)
+	return slices.Values(records), err
+}
+
+// line is a record as it stands in a zone file, with nothing left out.
+func line(r zone.Record) string {
+	return fmt.Sprintf("%s\t%d\t%s\t%s\t%s", r.Owner, seconds(r), r.Class, r.Type, r.Data)
+}
+
+func seconds(r zone.Record) int64 { return int64(*r.TTL / time.Second) }
+
+// A jsonRecord is a record for scripts, which want TTLs in seconds.
+type jsonRecord struct {
+	Owner string `json:"owner"`
+	TTL   int64  `json:"ttl"`
+	Class string `json:"class"`
+	Type  string `json:"type"`
+	Data  string `json:"data"`
+	File  string `json:"file,omitempty"` // empty for a record of a server
+	Line  int    `json:"line,omitempty"`
+}
+
+func asJSON(r zone.Record) jsonRecord {
+	return jsonRecord{r.Owner, seconds(r), r.Class, r.Type, r.Data, r.File, r.Line}
+}
+
+type jsonChange struct {
+	Removed bool       `json:"removed"` // in FILE alone; else in the other one alone
+	Record  jsonRecord `json:"record"`
+}
