@@ -17,6 +17,10 @@
 // pf with reply-to and route-to in the dialects of NetBSD, FreeBSD and OpenBSD,
 // and keeps a marked block of them in a pf.conf.
 //
+// Package zone (github.com/rehost/rehost/zone) edits BIND zone files as named reads
+// them, raises serials, has named reload and waits until all servers follow. It
+// plans when TTLs must be lowered and when the old address can be switched off.
+//
 // # What holds in all of them
 //
 // A file is read with Open (it exists), started with Create (it must not), or
@@ -33,5 +37,6 @@
 //
 // The program github.com/rehost/rehost/examples/migrate composes the packages:
 // it renders the move of one machine from one file, phase by phase, with a
-// runbook.
+// runbook. The program github.com/rehost/rehost/examples/zonectl is package zone
+// for the command line.
 package rehost

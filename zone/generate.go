@@ -30,7 +30,7 @@ func (s *scanner) generateHeader(e *entry) error {
 	if err := s.header(e, t); err != nil {
 		return err
 	}
-	if t, err = s.need("the data of $GENERATE"); err != nil {
+	if _, err := s.need("the data of $GENERATE"); err != nil {
 		return err
 	}
 	if extra, err := s.token(); err != nil {

@@ -12,13 +12,6 @@ import (
 // A pos is the place of an entry: the number of its block, and its own there.
 type pos struct{ block, entry int }
 
-func (p pos) compare(q pos) int {
-	if p.block != q.block {
-		return p.block - q.block
-	}
-	return p.entry - q.entry
-}
-
 // A member is a record where it stands, with what an edit needs to know of it.
 type member struct {
 	at     pos
@@ -29,7 +22,6 @@ type member struct {
 	typ    uint16
 	covers uint16
 	made   bool // by a $GENERATE
-	line   int  // in its file
 	src    *source
 }
 

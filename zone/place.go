@@ -84,7 +84,7 @@ func (b *block) origins(apex *domain) func(func(int, *domain) bool) {
 func (e *edit) insert(g *given, p pos) {
 	f := e.f
 	l := newLine{kind: record, name: g.name, typ: g.typ, key: g.key}
-	here := state{origin: f.apex}
+	here := f.blocks[p.block].start
 	var s style
 	var blankOwners, sameOwner bool
 	stated, records := 0, 0 // how many of the records around state a TTL
@@ -108,8 +108,6 @@ func (e *edit) insert(g *given, p pos) {
 		if c.owner.text != nil && nameKey(c.owner.name()) == nameKey(g.name) {
 			sameOwner, spelled = true, ownerText(c.owner, c.origin)
 		}
-	} else {
-		here = f.blocks[p.block].start
 	}
 	l.ttl = here.inherited()
 	if g.ttl != nil {
