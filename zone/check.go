@@ -180,7 +180,7 @@ func (c *checker) timers(m *member, soa *dns.SOA) {
 		min, max uint32
 	}{
 		{3, "refresh", soa.Refresh, 1200, 43200},
-		{4, "retry", soa.Retry, 120, max(soa.Refresh, 120)},
+		{4, "retry", soa.Retry, 1, soa.Refresh},
 		{5, "expire", soa.Expire, 1209600, 2419200},
 		{6, "minimum", soa.Minttl, 0, 86400},
 	} {

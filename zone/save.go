@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"os"
 	"time"
 
@@ -33,19 +34,9 @@ var (
 // gives, a journal does no harm. A zone without an SOA
 // record, such as a file that others include, has no serial to raise.
 func (f *File) Save(ctx context.Context) error {
-	first := f.sources[0]
-	if c, err := f.soa(); err == nil {
-		first = f.blocks[c.at.block].src
-	}
-	edits := []textfile.Edit{{File: first.file, Data: f.text(first)}}
-	for _, src := range f.sources {
-		if src != first {
-			edits = append(edits, textfile.Edit{File: src.file, Data: f.text(src)})
-		}
-	}
-	changed := edits[:0]
-	for _, e := range edits {
-		if e.Changed() {
+	var changed []textfile.Edit
+	for _, src := range f.saveOrder() {
+		if e := (textfile.Edit{File: src.file, Data: f.text(src)}); e.Changed() {
 			changed = append(changed, e)
 		}
 	}
@@ -74,6 +65,24 @@ func (f *File) Save(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// saveOrder yields the files, the one with the SOA record first.
+func (f *File) saveOrder() iter.Seq2[string, *source] {
+	first := f.sources[0]
+	if c, err := f.soa(); err == nil {
+		first = f.blocks[c.at.block].src
+	}
+	return func(yield func(string, *source) bool) {
+		if !yield(first.file.Name(), first) {
+			return
+		}
+		for _, src := range f.sources {
+			if src != first && !yield(src.file.Name(), src) {
+				return
+			}
+		}
+	}
 }
 
 // raised reports records that changed under the serial that was read.
