@@ -21,7 +21,8 @@ type edit struct {
 	// the one that it had. It is false for a line that may take any.
 	ttl func(c *cursor) (uint32, bool)
 
-	sets []wantedSet
+	sets    []wantedSet
+	watched map[string]bool // owners whose RRsets are all among sets, as nameKey has them
 }
 
 // A change is what happens to one entry.
@@ -57,7 +58,9 @@ type wantedSet struct {
 	ttl         uint32
 }
 
-func (f *File) newEdit() *edit { return &edit{f: f, changes: map[pos]*change{}} }
+func (f *File) newEdit() *edit {
+	return &edit{f: f, changes: map[pos]*change{}, watched: map[string]bool{}}
+}
 
 func (e *edit) at(p pos) *change {
 	if e.changes[p] == nil {
@@ -284,12 +287,14 @@ type fix struct {
 func (e *edit) verify(blocks []*block, regions []region) (broken fix, ok bool, err error) {
 	for _, r := range regions {
 		old, new := newCursor(e.f.blocks, r.oldFrom, e.f.apex), newCursor(blocks, r.newFrom, e.f.apex)
+		groups := e.groupsUpTo(r, blocks)
 		inserted := func(lines []newLine) error {
 			for _, l := range lines {
 				if !new.next(r.newTo) || new.entry.kind != l.kind || new.entry.ttl != l.ttl ||
 					l.kind == record && (new.entry.typ != l.typ || nameKey(new.owner.name()) != nameKey(l.name) || new.key() != l.key) {
 					return fmt.Errorf("the line %q would be read as another record", l.text)
 				}
+				groups.new.read(new)
 			}
 			return nil
 		}
@@ -298,7 +303,6 @@ func (e *edit) verify(blocks []*block, regions []region) (broken fix, ok bool, e
 				return fix{}, false, err
 			}
 		}
-		var oldBefore, newBefore owner // of the records before
 		for old.next(r.oldTo) {
 			c := e.changes[old.at]
 			if c == nil {
@@ -314,12 +318,12 @@ func (e *edit) verify(blocks []*block, regions []region) (broken fix, ok bool, e
 				if broken, ok := e.compare(old, new, c); !ok {
 					return broken, false, nil
 				}
-				if new.owner.same(newBefore) != old.owner.same(oldBefore) {
-					e.watch(old.owner) // another group: another record may decide
-				}
-				newBefore = new.owner
+				groups.new.read(new)
 			}
-			oldBefore = old.owner
+			groups.old.read(old)
+			if !c.remove && !groups.kept() {
+				e.watch(old.owner) // another group: another record may decide
+			}
 			if err := inserted(c.after); err != nil {
 				return fix{}, false, err
 			}
@@ -329,6 +333,43 @@ func (e *edit) verify(blocks []*block, regions []region) (broken fix, ok bool, e
 		}
 	}
 	return fix{}, true, nil
+}
+
+// A regrouping follows the groups of records before and after an edit.
+type regrouping struct {
+	old, new     grouper
+	toNew, toOld map[int]int // the numbers of groups whose records have been seen
+}
+
+// groupsUpTo are the groups that the block before a region has left, which is the
+// same before and after.
+func (e *edit) groupsUpTo(r region, blocks []*block) *regrouping {
+	g := &regrouping{old: newGrouper(e.f.blocks, max(r.oldFrom-1, 0)), toNew: map[int]int{}, toOld: map[int]int{}}
+	for c := newCursor(e.f.blocks, g.old.at, e.f.apex); c.next(r.oldFrom); {
+		g.old.read(c)
+	}
+	g.new = grouper{blocks, max(r.newFrom-1, 0), g.old.group}
+	for n := range g.old.group.last {
+		g.toNew[n+1], g.toOld[n+1] = n+1, n+1
+	}
+	return g
+}
+
+// read goes on to the group of the record that c has read, if it is one.
+func (g *grouper) read(c *cursor) {
+	if c.entry.kind == record || c.entry.kind == generate {
+		m := c.member()
+		g.number(&m)
+	}
+}
+
+// kept reports whether the record that both have read is in the group that it was in.
+func (g *regrouping) kept() bool {
+	old, new := g.old.group.current().number, g.new.group.current().number
+	a, ok := g.toNew[old]
+	b, also := g.toOld[new]
+	g.toNew[old], g.toOld[new] = new, old
+	return (!ok || a == new) && (!also || b == old)
 }
 
 func (e *edit) compare(old, new *cursor, c *change) (fix, bool) {
@@ -350,8 +391,14 @@ func (e *edit) compare(old, new *cursor, c *change) (fix, bool) {
 	if !strict || new.entry.ttl == want || old.entry.flags&outside != 0 {
 		return fix{}, true
 	}
-	if a, b := old.stated(), new.stated(); c.ttl == nil && a != nil && b != nil && *a == *b {
-		return fix{}, true // another record of the set decides, as before
+	if b := new.stated(); b != nil {
+		if a := old.stated(); c.ttl == nil && a != nil && *a == *b {
+			return fix{}, true // another record of the set decides, as before
+		}
+		if *b == want {
+			e.watch(old.owner) // another record of the set has come to decide
+			return fix{}, true
+		}
 	}
 	return fix{at: old.at, own: ownTTL, ttl: want}, false
 }
@@ -367,13 +414,18 @@ func (c *cursor) stated() *uint32 {
 
 // watch sees to it that the RRsets of an owner keep their TTLs.
 func (e *edit) watch(o owner) {
-	if o.text == nil || slices.ContainsFunc(e.sets, func(w wantedSet) bool { return nameKey(w.name) == nameKey(o.name()) }) {
+	if o.text == nil || e.ttl != nil || e.watched[nameKey(o.name())] {
 		return
 	}
+	e.watched[nameKey(o.name())] = true
 	members := e.f.members(o.name(), nil)
 	for i := range members {
 		m := &members[i]
-		if set := sameSet(members, m); len(set) > 1 && set[0].at == m.at && e.ttl == nil {
+		set := sameSet(members, m)
+		known := slices.ContainsFunc(e.sets, func(w wantedSet) bool {
+			return nameKey(w.name) == nameKey(o.name()) && w.typ == m.typ && w.covers == m.covers
+		})
+		if len(set) > 1 && set[0].at == m.at && !known {
 			e.sets = append(e.sets, wantedSet{o.name(), m.typ, m.covers, e.f.rrsetTTL(set)})
 		}
 	}
@@ -433,10 +485,14 @@ func (e *edit) settle(blocks []*block) (bool, error) {
 		}
 		for _, m := range e.f.members(want.name, keep) {
 			ch := e.changes[m.at]
-			if m.made || ch != nil && (ch.remove || ch.ttl != nil && *ch.ttl == want.ttl) || ch == nil && m.entry.ttl == want.ttl {
+			if m.made || ch != nil && (ch.remove || ch.ttl != nil && *ch.ttl == want.ttl) {
 				continue
 			}
-			e.at(m.at).setTTL(e.f.cursorAt(m.at), want.ttl)
+			c := e.f.cursorAt(m.at)
+			if ttl := c.stated(); ttl == nil && m.entry.ttl == want.ttl || ttl != nil && *ttl == want.ttl {
+				continue
+			}
+			e.at(m.at).setTTL(c, want.ttl)
 			again = true
 		}
 		if !again {

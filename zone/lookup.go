@@ -93,15 +93,13 @@ func walk(blocks []*block, apex *domain, numbers iter.Seq[int]) iter.Seq[*member
 				if c.entry.kind != record && c.entry.kind != generate {
 					continue
 				}
-				m := member{at: c.at, entry: c.entry, owner: c.owner, origin: c.origin, typ: c.entry.typ, src: blocks[n].src}
+				m := c.member()
 				if c.entry.kind == record {
-					m.data, m.covers = c.line.toks[c.line.data:], c.covers(&c.entry)
 					if !yield(&m) {
 						return
 					}
 					continue
 				}
-				m.made = true
 				for o, data := range c.generated() {
 					m.owner, m.data, m.entry.hash = o, data, o.hash
 					m.entry.flags &^= outside
@@ -115,6 +113,16 @@ func walk(blocks []*block, apex *domain, numbers iter.Seq[int]) iter.Seq[*member
 			}
 		}
 	}
+}
+
+// member is the record that c has read, or the $GENERATE without what it makes.
+func (c *cursor) member() member {
+	m := member{at: c.at, entry: c.entry, owner: c.owner, origin: c.origin, typ: c.entry.typ, src: c.blocks[c.at.block].src}
+	if c.entry.kind == record {
+		m.data, m.covers = c.line.toks[c.line.data:], c.covers(&c.entry)
+	}
+	m.made = c.entry.kind == generate
+	return m
 }
 
 func (f *File) everywhere() iter.Seq[int] {

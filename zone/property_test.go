@@ -274,6 +274,7 @@ func checkEdits(dir string, z *randomZone, edits []editCall) (saw string, err er
 		return "", err
 	}
 	now := *z
+	now.DefaultTTLs = append(slices.Clip(z.DefaultTTLs), uint32(f.MaxTTL()/time.Second)) // to which each has been lowered
 	for i, e := range edits {
 		if e.op == "SetTTL" || e.op == "LowerTTLs" {
 			now.DefaultTTLs = append(slices.Clip(now.DefaultTTLs), uint32(e.ttl/time.Second))

@@ -50,29 +50,45 @@ func mixed(set []member) bool {
 // not 0.
 func (f *File) groups(first, last int) iter.Seq2[*member, int] {
 	return func(yield func(*member, int) bool) {
-		g := &group{number: 1, last: 1}
-		block := first
+		g := newGrouper(f.blocks, first)
 		for m := range walk(f.blocks, f.apex, between(first, last)) {
-			if f.crossed(block, m.at.block) {
-				g = &group{number: g.last + 1, last: g.last + 1}
-			}
-			block = m.at.block
-			if !m.made { // a $GENERATE leaves the group open
-				g = g.enter(m.owner)
-				if m.typ == dns.TypeNS && len(m.data) == 1 {
-					g = g.delegate(m.data[0].text, m.origin)
-				}
-			}
-			if !yield(m, g.current().number) {
+			if !yield(m, g.number(m)) {
 				return
 			}
 		}
 	}
 }
 
-// crossed reports whether an included file begins or ends between two blocks.
-func (f *File) crossed(from, to int) bool {
-	for _, b := range f.blocks[from:to] {
+// A grouper tells which group a record belongs to, of those that it is shown in
+// the order of the blocks.
+type grouper struct {
+	blocks []*block
+	at     int // the block of the record before
+	group  *group
+}
+
+func newGrouper(blocks []*block, first int) grouper {
+	return grouper{blocks, first, &group{number: 1, last: 1}}
+}
+
+// number returns that of the group. A $GENERATE leaves the group open.
+func (g *grouper) number(m *member) int {
+	if crossed(g.blocks[g.at:m.at.block]) {
+		g.group = &group{number: g.group.last + 1, last: g.group.last + 1}
+	}
+	g.at = m.at.block
+	if !m.made {
+		g.group = g.group.enter(m.owner)
+		if m.typ == dns.TypeNS && len(m.data) == 1 {
+			g.group = g.group.delegate(m.data[0].text, m.origin)
+		}
+	}
+	return g.group.current().number
+}
+
+// crossed reports whether an included file begins or ends with one of some blocks.
+func crossed(blocks []*block) bool {
+	for _, b := range blocks {
 		if b.child || b.last {
 			return true
 		}
