@@ -11,6 +11,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/rehost/rehost/internal/lab"
 )
 
 // shReader reads as vm-bhyve does, with the programs that vm-bhyve uses, and
@@ -27,12 +29,7 @@ done
 
 // TestShellAgrees compares Get with a real grep, awk, sed, tr and sh.
 func TestShellAgrees(t *testing.T) {
-	if _, err := exec.LookPath("sh"); err != nil {
-		if os.Getenv("REHOST_REAL") == "require" {
-			t.Fatal(err)
-		}
-		t.Skip("sh is not installed")
-	}
+	lab.Need(t, "sh", "grep", "awk", "sed", "tr")
 	var texts []string
 	for _, row := range readerRows {
 		texts = append(texts, row.text)

@@ -14,6 +14,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/rehost/rehost/internal/lab"
 )
 
 // rcKeys are the variables that the scripts of these tests use.
@@ -24,10 +26,7 @@ var rcKeys = []string{"a", "b", "c", "pf", "ifconfig_wg0"}
 func runShell(t *testing.T, script, name, text string) string {
 	t.Helper()
 	const sh = "/bin/sh"
-	if _, err := os.Stat(sh); err != nil {
-		require.NotEqual(t, "require", os.Getenv("REHOST_REAL"), "no %s", sh)
-		t.Skip("needs " + sh)
-	}
+	lab.Need(t, sh)
 	dir := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "other"), []byte("a=other\n"), 0o644))

@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/rehost/rehost/internal/lab"
 	"github.com/rehost/rehost/netbsdcfg"
 )
 
@@ -28,12 +29,7 @@ type bootShell struct{ sh, script, dir, bin string }
 func newBootShell(t *testing.T) *bootShell {
 	t.Helper()
 	const sh = "/bin/sh"
-	if _, err := os.Stat(sh); err != nil {
-		if os.Getenv("REHOST_REAL") == "require" {
-			t.Fatal(err)
-		}
-		t.Skip("needs " + sh)
-	}
+	lab.Need(t, sh)
 	script, err := filepath.Abs("testdata/network.sh")
 	require.NoError(t, err)
 	dir := t.TempDir()

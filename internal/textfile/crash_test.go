@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/rehost/rehost/internal/lab"
 	"github.com/rehost/rehost/internal/textfile"
 )
 
@@ -60,16 +61,10 @@ var (
 // strace runs the saving program in dir under strace with the given options.
 func strace(t *testing.T, dir, job string, options ...string) (string, error) {
 	t.Helper()
-	program, err := exec.LookPath("strace")
-	if err != nil {
-		if os.Getenv("REHOST_REAL") == "require" {
-			t.Fatal("strace is missing")
-		}
-		t.Skip("strace is missing")
-	}
+	lab.Need(t, "strace")
 	self, err := os.Executable()
 	require.NoError(t, err)
-	cmd := exec.CommandContext(t.Context(), program, append(options, self)...)
+	cmd := exec.CommandContext(t.Context(), "strace", append(options, self)...)
 	cmd.Dir, cmd.Env = dir, append(os.Environ(), "TEXTFILE_CRASH="+job)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
