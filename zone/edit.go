@@ -89,25 +89,28 @@ func (e *edit) apply() error {
 		if err != nil {
 			return err
 		}
-		broken, ok, err := e.verify(blocks, regions)
+		broken, err := e.verify(blocks, regions)
 		if err != nil {
 			return err
 		}
-		if ok {
+		if broken == nil || broken.own == ownTTL {
+			// A TTL that a set needs may be what the lines after it need too.
 			if more, err := e.settle(blocks); err != nil {
 				return err
-			} else if !more {
-				e.f.index.replaced(e.f.blocks, blocks)
-				e.f.blocks, e.f.edited = blocks, true
-				return nil
+			} else if more {
+				continue
 			}
-			continue
 		}
-		if fixed[broken] {
+		if broken == nil {
+			e.f.index.replaced(e.f.blocks, blocks)
+			e.f.blocks, e.f.edited = blocks, true
+			return nil
+		}
+		if fixed[*broken] {
 			return fmt.Errorf("%s:%d: %w", e.f.blocks[broken.at.block].src.file.Name(), e.f.lineOf(broken.at), errKeeps)
 		}
-		fixed[broken] = true
-		e.write(broken)
+		fixed[*broken] = true
+		e.write(*broken)
 	}
 }
 
@@ -283,8 +286,10 @@ type fix struct {
 }
 
 // verify compares what the lines of the regions mean with what they must mean,
-// and returns the first that must be fixed.
-func (e *edit) verify(blocks []*block, regions []region) (broken fix, ok bool, err error) {
+// and returns the first that must be fixed: of those that must state their owner,
+// or else of those that must state their TTL.
+func (e *edit) verify(blocks []*block, regions []region) (*fix, error) {
+	var ttl *fix
 	for _, r := range regions {
 		old, new := newCursor(e.f.blocks, r.oldFrom, e.f.apex), newCursor(blocks, r.newFrom, e.f.apex)
 		groups := e.groupsUpTo(r, blocks)
@@ -300,7 +305,7 @@ func (e *edit) verify(blocks []*block, regions []region) (broken fix, ok bool, e
 		}
 		if c := e.changes[pos{r.oldFrom, -1}]; c != nil {
 			if err := inserted(c.after); err != nil {
-				return fix{}, false, err
+				return nil, err
 			}
 		}
 		for old.next(r.oldTo) {
@@ -309,14 +314,18 @@ func (e *edit) verify(blocks []*block, regions []region) (broken fix, ok bool, e
 				c = &change{}
 			}
 			if err := inserted(c.before); err != nil {
-				return fix{}, false, err
+				return nil, err
 			}
 			if !c.remove {
 				if !new.next(r.newTo) || new.entry.kind != old.entry.kind || new.entry.typ != old.entry.typ || c.key != "" && c.key != new.key() {
-					return fix{}, false, fmt.Errorf("%s:%d: %w", old.blocks[old.at.block].src.file.Name(), e.f.lineOf(old.at), errKeeps)
+					return nil, fmt.Errorf("%s:%d: %w", old.blocks[old.at.block].src.file.Name(), e.f.lineOf(old.at), errKeeps)
 				}
-				if broken, ok := e.compare(old, new, c); !ok {
-					return broken, false, nil
+				switch broken := e.compare(old, new, c); {
+				case broken == nil:
+				case broken.own == inherits:
+					return broken, nil
+				case ttl == nil:
+					ttl = broken
 				}
 				groups.new.read(new)
 			}
@@ -325,14 +334,14 @@ func (e *edit) verify(blocks []*block, regions []region) (broken fix, ok bool, e
 				e.watch(old.owner) // another group: another record may decide
 			}
 			if err := inserted(c.after); err != nil {
-				return fix{}, false, err
+				return nil, err
 			}
 		}
 		if new.next(r.newTo) {
-			return fix{}, false, errors.New("the edit would make a record that was not meant")
+			return nil, errors.New("the edit would make a record that was not meant")
 		}
 	}
-	return fix{}, true, nil
+	return ttl, nil
 }
 
 // A regrouping follows the groups of records before and after an edit.
@@ -372,12 +381,13 @@ func (g *regrouping) kept() bool {
 	return (!ok || a == new) && (!also || b == old)
 }
 
-func (e *edit) compare(old, new *cursor, c *change) (fix, bool) {
+// compare returns what a line lacks to mean what it must, nil if it does.
+func (e *edit) compare(old, new *cursor, c *change) *fix {
 	if old.entry.kind == record && !old.owner.same(new.owner) && nameKey(old.owner.name()) != nameKey(new.owner.name()) {
-		return fix{at: old.at, own: inherits}, false
+		return &fix{at: old.at, own: inherits}
 	}
 	if old.entry.kind != record && old.entry.kind != generate && old.entry.kind != setTTL {
-		return fix{}, true
+		return nil
 	}
 	want, strict := old.entry.ttl, true
 	switch {
@@ -386,21 +396,21 @@ func (e *edit) compare(old, new *cursor, c *change) (fix, bool) {
 	case e.ttl != nil:
 		want, strict = e.ttl(old)
 	case old.entry.kind == setTTL:
-		return fix{}, true
+		return nil
 	}
 	if !strict || new.entry.ttl == want || old.entry.flags&outside != 0 {
-		return fix{}, true
+		return nil
 	}
 	if b := new.stated(); b != nil {
 		if a := old.stated(); c.ttl == nil && a != nil && *a == *b {
-			return fix{}, true // another record of the set decides, as before
+			return nil // another record of the set decides, as before
 		}
 		if *b == want {
 			e.watch(old.owner) // another record of the set has come to decide
-			return fix{}, true
+			return nil
 		}
 	}
-	return fix{at: old.at, own: ownTTL, ttl: want}, false
+	return &fix{at: old.at, own: ownTTL, ttl: want}
 }
 
 // stated is the TTL that the line states itself, nil if it does not.

@@ -146,11 +146,14 @@ func (c canon) increment() canon {
 
 // fillTTLs replaces anyTTL by what the zone has now, if that may be a default:
 // some $TTL, or before the first one what the zone inherits, which is the TTL of
-// another record or the SOA's minimum.
+// another record, served or only stated, or the SOA's minimum.
 func (s canonSet) fillTTLs(after canonSet, z *randomZone) canonSet {
 	allowed := map[uint32]bool{}
 	for _, ttl := range z.DefaultTTLs {
 		allowed[ttl] = true
+	}
+	for _, ttl := range ttlSpellings {
+		allowed[ttl] = allowed[ttl] || z.Inherits
 	}
 	for c := range s {
 		allowed[c.TTL] = allowed[c.TTL] || z.Inherits

@@ -190,7 +190,11 @@ func (e *edit) rewriteData(m *member, g *given) bool {
 					with = y
 				}
 			}
-			ch.cuts = append(ch.cuts, apart(c.text, cut{old[i].start, old[i].end, with}))
+			word := apart(c.text, cut{old[i].start, old[i].end, with})
+			if i > 0 && old[i-1].quoted && old[i-1].end == old[i].start && !g.data[i-1].quoted && !t.quoted {
+				word.with = " " + word.with // the quotes between them go
+			}
+			ch.cuts = append(ch.cuts, word)
 		}
 		return true
 	}

@@ -405,6 +405,9 @@ func (s *scanner) takeTTL(e *entry) error {
 	if e.flags&outside != 0 {
 		return nil
 	}
+	if data := s.line.toks[s.line.data:]; e.typ == dns.TypeNS && len(data) == 1 {
+		s.group = s.group.delegate(data[0].text, s.origin)
+	}
 	// The first record of a type in a group decides for the others. Where there is
 	// no default, it does so for the records that follow, too.
 	t := typedTTL{typ: e.typ, covers: s.covers(e), ttl: e.ttl}
@@ -413,9 +416,6 @@ func (s *scanner) takeTTL(e *entry) error {
 		return nil
 	}
 	s.group = s.group.with(t)
-	if data := s.line.toks[s.line.data:]; e.typ == dns.TypeNS && len(data) == 1 {
-		s.group = s.group.delegate(data[0].text, s.origin)
-	}
 	return nil
 }
 
