@@ -94,7 +94,8 @@ func recordLines(f *File, dir string, e editCall, before canonSet) map[fileLine]
 	return named
 }
 
-// extent is the number of lines that the record at the start of a text takes.
+// extent is the number of lines that the record at the start of a text takes. It
+// may stand after the end of another, which ends in a carriage return.
 func extent(text string) int {
 	depth, lines, quoted, comment := 0, 1, false, false
 	for i := 0; i < len(text); i++ {
@@ -118,6 +119,8 @@ func extent(text string) int {
 			depth++
 		case c == ')':
 			depth--
+		case c == '\r':
+			depth = max(depth, 0)
 		}
 	}
 	return lines
