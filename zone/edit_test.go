@@ -92,6 +92,12 @@ var editTests = []editTest{
 		want: head + "$ORIGIN sub\nwww A 192.0.2.2 ; www.sub\nwww AAAA 2001:db8::2\n$ORIGIN example.org.\n",
 		diff: "+ www.sub.example.net. 3600 IN AAAA 2001:db8::2",
 	}, {
+		name: "trap 2: an owner that goes on at another origin is not parted",
+		in:   head + "www 60 A 192.0.2.2\n$ORIGIN sub\n A 192.0.2.3 ; of www too\n",
+		edit: adds("ftp", -1, "A", "192.0.2.4"),
+		want: head + "ftp A 192.0.2.4\nwww 60 A 192.0.2.2\n$ORIGIN sub\n A 192.0.2.3 ; of www too\n",
+		diff: "+ ftp.example.net. 3600 IN A 192.0.2.4",
+	}, {
 		name: "trap 3: without a $TTL a new TTL is not that of the records after it",
 		in:   oldHead + "www A 192.0.2.2\nmail A 192.0.2.3 ; takes what stands above\n",
 		edit: adds("www", 60, "TXT", "x"),

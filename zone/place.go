@@ -2,6 +2,7 @@ package zone
 
 import (
 	"bytes"
+	"iter"
 	"slices"
 	"strings"
 )
@@ -26,7 +27,8 @@ func (f *File) placeFor(g *given, owned []member) pos {
 }
 
 // nearest is the last record of the main file below the longest origin that the
-// name is below too. In a file without records it is the last entry.
+// name is below too, and no other record of its owner follows. In a file without
+// records it is the last entry.
 func (f *File) nearest(name string) pos {
 	var best, at pos
 	found, longest := false, 0
@@ -37,7 +39,7 @@ func (f *File) nearest(name string) pos {
 			continue
 		}
 		at = pos{n, len(b.entries) - 1}
-		for i, o := range b.origins(f.apex) {
+		for i, o := range b.owners(f.apex) {
 			if o != origin {
 				origin, fits = o, below(name, o.text)
 			}
@@ -52,21 +54,22 @@ func (f *File) nearest(name string) pos {
 	return best
 }
 
-// origins yields the last record before each change of the origin, and the last
-// of all.
-func (b *block) origins(apex *domain) func(func(int, *domain) bool) {
+// owners yields the last of the records of each owner that follow each other, and
+// the origin there.
+func (b *block) owners(apex *domain) iter.Seq2[int, *domain] {
 	return func(yield func(int, *domain) bool) {
-		last := -1
-		origin := b.start.origin
+		last, lastOrigin := -1, b.start.origin
+		origin := lastOrigin
 		for i := range b.entries {
-			switch e := &b.entries[i]; {
-			case e.kind == record && e.flags&outside == 0:
-				last = i
-			case e.kind == setOrigin:
-				if last >= 0 && !yield(last, origin) {
+			switch e := &b.entries[i]; e.kind {
+			case record:
+				if last >= 0 && b.entries[last].hash != e.hash && !yield(last, lastOrigin) {
 					return
 				}
-				last = -1
+				if last, lastOrigin = i, origin; e.flags&outside != 0 {
+					last = -1
+				}
+			case setOrigin:
 				s := scanner{lexer: lexer{text: b.text, pos: int(e.start)}, state: state{origin: origin}, apex: apex}
 				var again entry
 				if s.read(&again, true) == nil {
@@ -75,7 +78,7 @@ func (b *block) origins(apex *domain) func(func(int, *domain) bool) {
 			}
 		}
 		if last >= 0 {
-			yield(last, origin)
+			yield(last, lastOrigin)
 		}
 	}
 }
