@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/miekg/dns"
 )
 
 // A Move is the wish to point names elsewhere at a given moment.
@@ -24,7 +26,7 @@ type Move struct {
 // taken, [Report.Drain] gives the true instants.
 type Cutover struct {
 	Names   []string      // absolute
-	New     []string      // those of them that do not exist yet, of which caches remember that
+	New     []string      // those of them that do not exist yet, of which caches remember that, or what a wildcard said
 	Servers []string      // those of them that are name servers of the zone: their glue in the zone above must change too, and has a TTL of its own
 	OldTTL  time.Duration // the longest that caches may hold what the zone says now
 	TTL     time.Duration // the longest with which the names are served once they are lowered
@@ -37,7 +39,7 @@ type Cutover struct {
 }
 
 // Cutover plans a move. The error is a [*ValueError] for a name that is none or
-// not in the zone.
+// not in the zone, and if there is no name at all.
 func (f *File) Cutover(m Move, now time.Time) (Cutover, error) {
 	if m.TTL == 0 {
 		m.TTL = 5 * time.Minute
@@ -56,6 +58,9 @@ func (f *File) Cutover(m Move, now time.Time) (Cutover, error) {
 			return c, err
 		}
 	}
+	if len(m.Names) == 0 {
+		return c, &ValueError{Field: "names", Reason: "none is to move"}
+	}
 	servers := f.Lookup("@", "NS")
 	for _, owner := range m.Names {
 		name, err := absoluteName([]byte(owner), f.apex.text)
@@ -63,11 +68,10 @@ func (f *File) Cutover(m Move, now time.Time) (Cutover, error) {
 			return c, &ValueError{Field: "name", Value: owner, Reason: "not a name in the zone " + f.apex.text}
 		}
 		c.Names = append(c.Names, name)
-		ttl := negative
-		if len(f.Lookup(name, "ANY")) > 0 {
-			ttl = f.MaxTTL(name)
-		} else {
+		ttl := f.MaxTTL(name)
+		if len(f.Lookup(name, "ANY")) == 0 {
 			c.New = append(c.New, name)
+			ttl = max(negative, f.MaxTTL(wildcards(name)...))
 		}
 		c.OldTTL, c.TTL = max(c.OldTTL, ttl), max(c.TTL, min(ttl, m.TTL))
 		if slices.ContainsFunc(servers, func(r Record) bool { return strings.EqualFold(r.Data, name) }) {
@@ -87,6 +91,17 @@ func (f *File) Cutover(m Move, now time.Time) (Cutover, error) {
 	}
 	c.Off = c.Switch.Add(c.Delay + c.TTL)
 	return c, nil
+}
+
+// wildcards returns the name, and the owners that it may be answered from while it
+// has no records. It takes no heed of names in between, which rule a wildcard out:
+// to wait too long does no harm.
+func wildcards(name string) []string {
+	owners := []string{name}
+	for _, i := range dns.Split(name)[1:] {
+		owners = append(owners, "*."+name[i:])
+	}
+	return owners
 }
 
 // String returns the timetable, a line for each step.

@@ -17,6 +17,7 @@ ns1	IN A	198.51.100.25
 ns6	IN A	198.51.100.25
 www	2d IN A	198.51.100.25
 low	60 IN A	198.51.100.25
+*.any	2h IN A	198.51.100.25
 `
 
 func TestCutover(t *testing.T) {
@@ -56,6 +57,13 @@ func TestCutover(t *testing.T) {
 			},
 		},
 		{
+			"a name that does not exist yet is what a wildcard says", Move{Names: []string{"x.y.any"}, Delay: time.Second},
+			Cutover{
+				Names: []string{"x.y.any.example.net."}, New: []string{"x.y.any.example.net."}, OldTTL: 2 * time.Hour, TTL: 5 * time.Minute, Delay: time.Second,
+				Lower: now, Switch: now.Add(2*time.Hour + time.Second), Off: now.Add(2*time.Hour + 5*time.Minute + 2*time.Second),
+			},
+		},
+		{
 			"the longest TTL of all names; name servers have glue", Move{Names: []string{"low", "ns6"}, TTL: time.Hour, Delay: time.Second},
 			Cutover{
 				Names: []string{"low.example.net.", "ns6.example.net."}, Servers: []string{"ns6.example.net."}, OldTTL: day, TTL: time.Hour, Delay: time.Second,
@@ -91,4 +99,6 @@ func TestCutoverRefusesNamesOfOthers(t *testing.T) {
 	var bad *ValueError
 	require.ErrorAs(t, err, &bad)
 	assert.Equal(t, "www.example.org.", bad.Value)
+	_, err = f.Cutover(Move{}, time.Now())
+	assert.EqualError(t, err, `names: "": none is to move`)
 }

@@ -14,9 +14,20 @@ import (
 // the zone's file, in its own form: comments are lost if there were updates since
 // the last time. named goes on writing after Freeze has returned: use WhileFrozen
 // to edit. The error is ErrFrozen if the zone is frozen, ErrStatic if it is not
-// dynamic.
+// dynamic, ErrSecondary if it is written by its transfers alone.
 func (r *RNDC) Freeze(ctx context.Context, origin string) error {
-	_, err := r.run(ctx, "freeze", origin)
+	s, err := r.Status(ctx, origin)
+	switch {
+	case err != nil:
+		return err
+	case s.Type != "primary":
+		return fmt.Errorf("%s: %w", s.Origin, ErrSecondary)
+	case !s.Dynamic:
+		return fmt.Errorf("%s: %w", s.Origin, ErrStatic)
+	case s.Frozen:
+		return fmt.Errorf("%s: %w", s.Origin, ErrFrozen)
+	}
+	_, err = r.run(ctx, "freeze", origin)
 	return err
 }
 

@@ -76,8 +76,8 @@ func (e *ServedError) Unwrap() error { return e.Err }
 
 // Reload has named load the zone from its file, and returns nil when at least
 // the serial is served, as RFC 1982 compares. If it is served already, nothing is
-// done, so that Reload can be run again after a crash. With inline signing the serial is the one in the file; what
-// the world sees is Status's SignedSerial.
+// done, so that Reload can be run again after a crash. With inline signing the
+// serial is the one in the file; what the world sees is [Status.Served].
 //
 // named loads in its own time and reports a broken zone in its log alone. So
 // Reload looks until ctx ends, which should therefore have a deadline; the error
@@ -162,10 +162,12 @@ func reloadable(s Status, serial uint32) error {
 }
 
 // poll asks until the answer is true or an error, with growing pauses. At the end
-// of ctx it returns what giveUp makes of the reason.
+// of ctx, which may be why asking failed, it returns what giveUp makes of the
+// reason.
 func poll(ctx context.Context, ask func() (bool, error), giveUp func(ended error) error) error {
 	for pause := 20 * time.Millisecond; ; pause = min(2*pause, time.Second) {
-		if done, err := ask(); ctx.Err() == nil && (done || err != nil) {
+		done, err := ask()
+		if err == nil && done || err != nil && ctx.Err() == nil {
 			return err
 		}
 		select {
@@ -230,7 +232,12 @@ func (r *RNDC) command(ctx context.Context, args ...string) (string, error) {
 	return "", err
 }
 
-// refusals is how named's refusals read: rndc has one exit code for all of them.
+// refusals is how named's refusals read. rndc has one exit code for all of them,
+// and nothing but its text tells one from another: there is no status to look at
+// where the zone or the view is not known, not loaded or not reached, and of two
+// who freeze at once only the refusal knows. All that a status does tell is taken
+// from there. A text that is not listed, as of another version of BIND, is a
+// [*CommandError] alone: less is known then, and nothing taken for a success.
 var refusals = []struct {
 	text string
 	err  error
@@ -242,9 +249,7 @@ var refusals = []struct {
 	{"no matching zone", ErrUnknownZone},
 	{"failed: multiple", ErrViews},
 	{"failed: zone not loaded", ErrNotLoaded},
-	{"failed: dynamic zone", ErrDynamic},
 	{"failed: already frozen", ErrFrozen},
-	{"failed: not dynamic", ErrStatic},
 }
 
 // viewsOf returns the views that have the zone, as far as they can be told. Only
@@ -256,7 +261,10 @@ func (r *RNDC) viewsOf(ctx context.Context, origin string) []string {
 	}
 	var views []string
 	for line := range strings.Lines(listed) {
-		_, view, _ := strings.Cut(strings.TrimSpace(line), "(view ")
+		_, view, found := strings.Cut(strings.TrimSpace(line), "(view ")
+		if !found {
+			continue
+		}
 		view = strings.TrimSuffix(view, ")")
 		one := *r
 		one.View = view

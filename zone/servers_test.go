@@ -31,20 +31,27 @@ func TestServers(t *testing.T) {
 	resolver := &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, network, server.String())
 	}}
-	glue := map[string][]netip.Addr{
-		"ns1.example.net.": {netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("::ffff:192.0.2.2")},
-		"ns2.example.net.": {netip.MustParseAddr("192.0.2.1")},
-	}
 	want := []netip.AddrPort{
 		netip.MustParseAddrPort("192.0.2.1:53"), netip.MustParseAddrPort("192.0.2.2:53"),
 		netip.MustParseAddrPort("198.51.100.1:53"), netip.MustParseAddrPort("[2001:db8::53]:53"),
 	}
 	ctx := within(t, patience)
-	got, err := servers(ctx, resolver, []string{"NS1.example.net.", "ns2.example.net.", "ns.example.org."}, glue)
+	file := func(lines string) *File {
+		f, err := Parse("zone", "example.net", []byte("$TTL 60\n@ SOA ns1 hostmaster 5 1 1 1 1\n"+lines))
+		require.NoError(t, err)
+		return f
+	}
+	got, err := file(`@ NS NS1
+@ NS ns2
+@ NS ns.example.org.
+ns1 A 192.0.2.1
+ns1 AAAA ::ffff:192.0.2.2
+NS2 A 192.0.2.1
+`).Servers(ctx, resolver)
 	require.NoError(t, err)
 	assert.Equal(t, want, got)
 
-	got, err = servers(ctx, resolver, []string{"gone.example.org.", "ns2.example.net."}, glue)
+	got, err = file("@ NS gone.example.org.\n@ NS ns2\nns2 A 192.0.2.1\n").Servers(ctx, resolver)
 	assert.ErrorContains(t, err, "name server gone.example.org.: ")
 	assert.Equal(t, want[:1], got, "those that are known are returned too")
 }

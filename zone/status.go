@@ -65,7 +65,8 @@ func parseStatus(text string) (Status, error) {
 		case "name":
 			s.Origin = dns.Fqdn(value)
 		case "type":
-			s.Type = value
+			// Older versions of BIND, as on machines that are to move, say master.
+			s.Type = strings.NewReplacer("master", "primary", "slave", "secondary").Replace(value)
 		case "files":
 			s.Files = strings.Split(value, ", ")
 		case "serial":
@@ -88,7 +89,10 @@ func parseStatus(text string) (Status, error) {
 			s.Expires = instant(value)
 		}
 	}
-	if err := errors.Join(errs...); err != nil || !serial {
+	if !serial {
+		errs = append(errs, errors.New("no serial"))
+	}
+	if err := errors.Join(errs...); err != nil {
 		return Status{}, fmt.Errorf("rndc zonestatus printed what it does not with BIND 9.18: %q: %w", text, err)
 	}
 	return s, nil

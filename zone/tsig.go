@@ -117,7 +117,8 @@ func ParseKey(name string, data []byte) (Key, error) {
 		case option.is("algorithm"):
 			key.Algorithm = strings.ToLower(value.text)
 			if !slices.Contains(keyAlgorithms, key.Algorithm) {
-				return fail(value.line, "the algorithm %q is not one of %s", value.text, strings.Join(keyAlgorithms, ", "))
+				// Not quoted: it may be the secret, in the wrong place.
+				return fail(value.line, "the algorithm is not one of %s", strings.Join(keyAlgorithms, ", "))
 			}
 		case option.is("secret"):
 			secret, err := NewSecret(value.text)

@@ -2,12 +2,9 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
-	"io/fs"
-	"os"
 	"strings"
 	"time"
 
@@ -67,7 +64,6 @@ func rm(ctx context.Context, c *call) error {
 
 // editRecords calls edit for each owner with the records given, and saves once.
 func (c *call) editRecords(ctx context.Context, edit func(f *zone.File, owner, typ string, records ...zone.Record) error) error {
-	c.warnOfDrain()
 	return c.edit(ctx, func(f *zone.File, _ *edited) error {
 		typ := c.args[1]
 		for owner := range strings.SplitSeq(c.args[0], ",") {
@@ -139,6 +135,7 @@ func (c *call) apply(ctx context.Context, change func(*zone.File, *edited) error
 	if err != nil {
 		return err
 	}
+	broken := f.Check().Err() != nil // one that is mended, one mistake after the other
 	e := edited{File: c.file}
 	if err := change(f, &e); err != nil {
 		return err
@@ -147,8 +144,8 @@ func (c *call) apply(ctx context.Context, change func(*zone.File, *edited) error
 		if _, err := f.Bump(c.serial, time.Now()); err != nil {
 			return err
 		}
-		if err := c.unbroken(f); err != nil {
-			return err
+		if err := f.Check().Err(); err != nil && !broken {
+			return fmt.Errorf("%w\nnothing was written", err)
 		}
 	}
 	if e.Serial, err = f.Serial(); err != nil {
@@ -168,37 +165,4 @@ func (c *call) apply(ctx context.Context, change func(*zone.File, *edited) error
 		return exit(3)
 	}
 	return nil
-}
-
-// unbroken returns the errors of a zone that had none before the edit. One that had
-// is being mended, one mistake after the other.
-func (c *call) unbroken(f *zone.File) error {
-	err := f.Check().Err()
-	if err == nil {
-		return nil
-	}
-	before, openErr := c.open()
-	if openErr != nil || before.Check().Err() != nil {
-		return openErr
-	}
-	return fmt.Errorf("%w\nnothing was written", err)
-}
-
-// warnOfDrain tells of records that caches still hold, after a wait -drain: who
-// changes them now has lowered the TTL too late.
-func (c *call) warnOfDrain() {
-	data, err := os.ReadFile(drainFile(c.file))
-	if errors.Is(err, fs.ErrNotExist) {
-		return
-	}
-	var d zone.Drain
-	if err == nil {
-		err = json.Unmarshal(data, &d)
-	}
-	switch {
-	case err != nil:
-		fmt.Fprintf(c.stderr, "%s: warning: %v\n", drainFile(c.file), err)
-	case !d.Done(time.Now()):
-		fmt.Fprintf(c.stderr, "%s: warning: %v; what is changed before is seen late\n", drainFile(c.file), d)
-	}
 }

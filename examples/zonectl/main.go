@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/rehost/rehost/zone"
@@ -148,6 +149,7 @@ func (cmd command) parse(args []string, stdout io.Writer) (*call, error) {
 	}
 	err := flags.Parse(args)
 	rest := flags.Args()
+	late := slices.IndexFunc(rest, func(arg string) bool { return strings.HasPrefix(arg, "-") })
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		flags.SetOutput(stdout)
@@ -159,10 +161,12 @@ func (cmd command) parse(args []string, stdout io.Writer) (*call, error) {
 		return nil, wrongUsage{err}
 	case len(rest) == 0:
 		return nil, wrongUsage{errors.New("no FILE")}
+	case late >= 0: // a -n after FILE must not be taken for data
+		return nil, wrongUsage{fmt.Errorf("unexpected argument %q; flags stand before FILE", rest[late])}
 	case len(rest)-1 < cmd.min:
 		return nil, wrongUsage{fmt.Errorf("too few arguments: it takes %s", cmd.args)}
 	case cmd.max >= 0 && len(rest)-1 > cmd.max:
-		return nil, wrongUsage{fmt.Errorf("unexpected argument %q; flags stand before FILE", rest[cmd.max+1])}
+		return nil, wrongUsage{fmt.Errorf("unexpected argument %q", rest[cmd.max+1])}
 	}
 	c.file, c.args = rest[0], rest[1:]
 	if c.origin == "" {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/netip"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -44,8 +45,8 @@ func commonFlags(flags *flag.FlagSet, o *options) {
 func editFlags(flags *flag.FlagSet, o *options) {
 	flags.BoolVar(&o.dry, "n", false, "write nothing, print what would change as a diff")
 	flags.BoolVar(&o.frozen, "frozen", false, "edit a dynamic zone: have rndc freeze it before and thaw it after; with -n, it is not frozen, and FILE may lack updates")
-	o.serial = zone.DateCounter
-	flags.Func("serial", "how the serial is raised: `POLICY` date (YYYYMMDDnn, also without this flag), increment or unix", func(s string) (err error) {
+	o.serial = asBefore
+	flags.Func("serial", "how the serial is raised: `POLICY` date (YYYYMMDDnn), increment or unix; without it, date if the serial is one, else increment", func(s string) (err error) {
 		policies := map[string]zone.SerialPolicy{"date": zone.DateCounter, "increment": zone.Increment, "unix": zone.UnixTime}
 		if o.serial = policies[s]; o.serial == nil {
 			err = errors.New("it is date, increment or unix")
@@ -53,6 +54,16 @@ func editFlags(flags *flag.FlagSet, o *options) {
 		return err
 	})
 	rndcFlags(flags, o)
+}
+
+// asBefore raises a serial as whoever wrote it would: there is no way back from
+// another policy.
+func asBefore(old uint32, now time.Time) (uint32, error) {
+	const year1980 = 1980_01_01_00 // no zone is older, but seconds since 1970 may look so
+	if _, err := time.Parse("20060102", strconv.Itoa(int(old/100))); err == nil && old >= year1980 {
+		return zone.DateCounter(old, now)
+	}
+	return zone.Increment(old, now)
 }
 
 func ttlFlag(flags *flag.FlagSet, o *options) {

@@ -48,7 +48,7 @@ func check(_ context.Context, c *call) error {
 	if f != nil {
 		problems = append(problems, f.Check()...)
 		for _, r := range f.References(c.old...) {
-			problems = append(problems, zone.Problem{File: r.File, Line: r.Line, Message: fmt.Sprintf("%s %s holds an old address: %s", r.Owner, r.Type, r.Data)})
+			problems = append(problems, zone.Problem{File: r.File, Line: r.Line, Col: 1, Message: fmt.Sprintf("%s %s holds an old address: %s", r.Owner, r.Type, r.Data)})
 		}
 		problems.Sort()
 	}
@@ -98,11 +98,9 @@ func list(_ context.Context, c *call) error {
 	out := []jsonRecord{}
 	var text strings.Builder
 	for r := range records {
-		if c.json {
-			out = append(out, asJSON(r))
-		} else {
-			text.WriteString(line(r) + "\n")
-		}
+		j := asJSON(r)
+		out = append(out, j)
+		fmt.Fprintf(&text, "%s\t%d\t%s\t%s\t%s\n", j.Owner, j.TTL, j.Class, j.Type, j.Data)
 	}
 	return c.print(out, text.String())
 }
@@ -154,13 +152,6 @@ func (c *call) other(ctx context.Context) (iter.Seq[zone.Record], error) {
 	return slices.Values(records), err
 }
 
-// line is a record as it stands in a zone file, with nothing left out.
-func line(r zone.Record) string {
-	return fmt.Sprintf("%s\t%d\t%s\t%s\t%s", r.Owner, seconds(r), r.Class, r.Type, r.Data)
-}
-
-func seconds(r zone.Record) int64 { return int64(*r.TTL / time.Second) }
-
 // A jsonRecord is a record for scripts, which want TTLs in seconds.
 type jsonRecord struct {
 	Owner string `json:"owner"`
@@ -173,7 +164,7 @@ type jsonRecord struct {
 }
 
 func asJSON(r zone.Record) jsonRecord {
-	return jsonRecord{r.Owner, seconds(r), r.Class, r.Type, r.Data, r.File, r.Line}
+	return jsonRecord{r.Owner, int64(*r.TTL / time.Second), r.Class, r.Type, r.Data, r.File, r.Line}
 }
 
 type jsonChange struct {

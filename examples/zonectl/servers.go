@@ -2,16 +2,13 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"net/netip"
-	"path/filepath"
 	"strconv"
 	"time"
 
-	"github.com/rehost/rehost/internal/textfile"
 	"github.com/rehost/rehost/zone"
 )
 
@@ -42,7 +39,7 @@ func waitFlags(flags *flag.FlagSet, o *options) {
 		o.min = &serial
 		return err
 	})
-	optionalTTL(flags, &o.drain, "drain", "the `TTL` of what was replaced: write FILE.drain.json, which says when caches have forgotten it")
+	optionalTTL(flags, &o.drain, "drain", "the `TTL` of what was replaced: say until when caches hold it; keep that, as -json prints it, beside the zone")
 }
 
 func cutoverFlags(flags *flag.FlagSet, o *options) {
@@ -122,7 +119,6 @@ func wait(ctx context.Context, c *call) error {
 	if c.drain != nil && failed == nil {
 		d, _ := report.Drain(*c.drain)
 		out.Drain, text = &d, text+d.String()+"\n"
-		failed = keepDrain(ctx, c.file, d)
 	}
 	return errors.Join(c.print(out, text), failed)
 }
@@ -141,19 +137,6 @@ func (c *call) servers(ctx context.Context, f *zone.File) ([]netip.AddrPort, err
 		all = append(all, addr)
 	}
 	return all, nil
-}
-
-// drainFile is where the drain of a zone is kept, beside it.
-func drainFile(file string) string { return file + ".drain.json" }
-
-func keepDrain(ctx context.Context, file string, d zone.Drain) error {
-	data, err := json.Marshal(d)
-	if err != nil {
-		return err
-	}
-	name := drainFile(file)
-	_, err = textfile.Output{Path: filepath.Base(name), Mode: 0o644, Data: append(data, '\n')}.Save(ctx, filepath.Dir(name))
-	return err
 }
 
 func cutover(_ context.Context, c *call) error {

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/rogpeppe/go-internal/txtar"
@@ -105,4 +106,17 @@ func TestServed(t *testing.T) {
 		"FAST=" + notified.String(),
 		"SLOW=" + slow.Addr.String(),
 	}, "served.txtar"))
+}
+
+// TestAsBefore raises serials of each kind without changing it.
+func TestAsBefore(t *testing.T) {
+	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	for old, want := range map[uint32]uint32{
+		7: 8, 4294967295: 1, 2026112107: 2026112200, 2999010100: 2999010101, 2026133107: 2026133108,
+		1795348800: 1795348801, 1801010100: 1801010101, // seconds since 1970
+	} {
+		got, err := asBefore(old, now)
+		require.NoError(t, err)
+		assert.Equal(t, want, got, old)
+	}
 }
