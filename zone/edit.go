@@ -94,17 +94,19 @@ func (e *edit) apply() error {
 			return err
 		}
 		if broken == nil || broken.own == ownTTL {
-			// A TTL that a set needs may be what the lines after it need too.
-			if more, err := e.settle(blocks); err != nil {
-				return err
-			} else if more {
+			// A TTL that a set needs may be what the lines after it need too, and the
+			// other way round.
+			more, err := e.settle(blocks)
+			switch {
+			case more:
 				continue
+			case broken == nil && err != nil:
+				return err
+			case broken == nil:
+				e.f.index.replaced(e.f.blocks, blocks)
+				e.f.blocks, e.f.edited = blocks, true
+				return nil
 			}
-		}
-		if broken == nil {
-			e.f.index.replaced(e.f.blocks, blocks)
-			e.f.blocks, e.f.edited = blocks, true
-			return nil
 		}
 		if fixed[*broken] {
 			return fmt.Errorf("%s:%d: %w", e.f.blocks[broken.at.block].src.file.Name(), e.f.lineOf(broken.at), errKeeps)

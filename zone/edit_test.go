@@ -206,6 +206,12 @@ var editTests = []editTest{
 		want: oldHead + "www 3600 A 192.0.2.3\n@ TXT x\n",
 		diff: "- www.example.net. 3600 IN A 192.0.2.2",
 	}, {
+		name: "a set keeps the TTL that its first record stated, now that it goes",
+		in:   oldHead + "www 60 TXT x\n  70 A 192.0.2.2\n  A 192.0.2.3 ; of 70 too\n",
+		edit: removes("www", "A", "192.0.2.2"),
+		want: oldHead + "www 60 TXT x\n  70 A 192.0.2.3 ; of 70 too\n",
+		diff: "- www.example.net. 70 IN A 192.0.2.2",
+	}, {
 		name: "a set keeps its TTL when it is no longer parted by another owner",
 		in:   head + "www A 192.0.2.2\nmail A 192.0.2.3\nwww 60 A 192.0.2.4\n",
 		edit: removes("mail", "A", "192.0.2.3"),

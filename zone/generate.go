@@ -110,9 +110,10 @@ var modifier = regexp.MustCompile(`^\{(-?\d+)(?:,(\d+)(?:,([doxXnN]))?)?\}`)
 
 // expandPattern puts a number into a pattern, as genname of BIND does: $ is the
 // number, ${offset,width,base} another form of it, and $$ and \$ are a dollar
-// sign.
+// sign. An offset goes on for the rest of the pattern, as far as the next.
 func expandPattern(pattern []byte, n int64) (string, error) {
 	var b strings.Builder
+	var offset int64
 	for i := 0; i < len(pattern); {
 		switch c := pattern[i]; {
 		case c == '\\' && i+1 < len(pattern):
@@ -129,8 +130,8 @@ func expandPattern(pattern []byte, n int64) (string, error) {
 			if m == nil {
 				return "", fmt.Errorf("bad modifier in %q: it is ${offset}, ${offset,width} or ${offset,width,base} with a base of d, o, x, X, n or N", pattern)
 			}
-			offset, err := strconv.ParseInt(string(m[1]), 10, 32)
-			if err != nil {
+			var err error
+			if offset, err = strconv.ParseInt(string(m[1]), 10, 32); err != nil {
 				return "", fmt.Errorf("offset in %q: %w", pattern, err)
 			}
 			width := 0
@@ -146,7 +147,7 @@ func expandPattern(pattern []byte, n int64) (string, error) {
 			b.WriteString(formatStep(n+offset, width, base))
 			i += 1 + len(m[0])
 		default:
-			b.WriteString(strconv.FormatInt(n, 10))
+			b.WriteString(strconv.FormatInt(n+offset, 10))
 			i++
 		}
 	}

@@ -41,6 +41,7 @@ var scanTests = []scanTest{
 		oldHead + "c NS ns.c\nc NS ns2.c\nc 70 TXT x\nns2.c 60 A 192.0.2.2\nc 80 TXT y\nns.c A 192.0.2.3\n",
 		"c.example.net. 3600 IN NS ns.c.example.net.\nc.example.net. 3600 IN NS ns2.c.example.net.\nc.example.net. 70 IN TXT \"x\"\nc.example.net. 70 IN TXT \"y\"\nns.c.example.net. 70 IN A 192.0.2.3\nns2.c.example.net. 60 IN A 192.0.2.2"},
 	{"$GENERATE", head + "$GENERATE 8-10/2 h${0,3,d} 60 A 192.0.2.$\n", "h008.example.net. 60 IN A 192.0.2.8\nh010.example.net. 60 IN A 192.0.2.10"},
+	{"the offset of a $GENERATE goes on", head + "$GENERATE 1-1 h${5}-$-${2,2,x} TXT ${1}$\n", `h6-6-03.example.net. 3600 IN TXT "22"`},
 	{"data outside of the zone is ignored", head + "www.example.org. A 192.0.2.2\n TXT x\n", ""},
 	{"no line end", head + "www A 192.0.2.2", "www.example.net. 3600 IN A 192.0.2.2"},
 }
