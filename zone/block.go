@@ -144,7 +144,9 @@ func (r *reader) read(src *source, start state) state {
 		}
 		st = b.end
 	}
-	if start.parent != nil || len(text) == 0 {
+	if start.parent != nil || len(text) == 0 || r.blocks[len(r.blocks)-1].last {
+		// The end of the file is a place of its own: where an included file ends, or
+		// what is added to the main one goes.
 		b := &block{src: src, start: st, end: st, last: start.parent != nil}
 		r.blocks = append(r.blocks, b)
 	}

@@ -222,8 +222,15 @@ func (e *edit) splice(number int, entries []int) []byte {
 	done := 0 // of the old text
 	add := func(lines []newLine, at int) {
 		for _, l := range lines {
-			eol := lineEndBefore(b.text, at)
-			if n := out.Len(); n > 0 && byteClass[out.Bytes()[n-1]] != lineEnd {
+			eol, last := lineEndBefore(b.text, at), out.Bytes()
+			if len(b.text) == 0 { // at the end of the file, after an $INCLUDE
+				above := e.f.textBefore(number)
+				eol = lineEndBefore(above, len(above))
+				if len(last) == 0 {
+					last = above
+				}
+			}
+			if n := len(last); n > 0 && byteClass[last[n-1]] != lineEnd {
 				// The last line may end in a comment, and a carriage return does not
 				// end one.
 				if eol == "\r" {
@@ -258,6 +265,16 @@ func (e *edit) splice(number int, entries []int) []byte {
 	}
 	out.Write(b.text[done:])
 	return out.Bytes()
+}
+
+// textBefore is the text of the block before one in the same file.
+func (f *File) textBefore(number int) []byte {
+	for i := number - 1; i >= 0; i-- {
+		if f.blocks[i].src == f.blocks[number].src {
+			return f.blocks[i].text
+		}
+	}
+	return nil
 }
 
 // lineEndBefore is how the line before an offset ends, or how most others would.

@@ -148,6 +148,18 @@ var editTests = []editTest{
 		want: "-- zone --\n$TTL 1h\n$INCLUDE soa ; shared\n@ NS ns1\nns1 A 192.0.2.1\n-- soa --\n@ SOA ns1 host ( 8 ; serial\n 3h 1h 1w 300 )\n",
 		diff: serial7to8,
 	}, {
+		name: "a zone that is but included files has its new records after them",
+		in:   "-- zone --\n$INCLUDE soa\n$INCLUDE hosts\n-- soa --\n" + head + "-- hosts --\nwww A 192.0.2.2\n$TTL 60\n",
+		edit: adds("ftp", -1, "A", "192.0.2.4"),
+		want: "-- zone --\n$INCLUDE soa\n$INCLUDE hosts\nftp A 192.0.2.4\n-- soa --\n" + head + "-- hosts --\nwww A 192.0.2.2\n$TTL 60\n",
+		diff: "+ ftp.example.net. 60 IN A 192.0.2.4",
+	}, {
+		name: "trap 8: a final $INCLUDE has no end",
+		in:   "-- soa --\n" + head + "-- zone --\n; all of it\r\n$INCLUDE soa",
+		edit: adds("ftp", -1, "A", "192.0.2.4"),
+		want: "-- soa --\n" + head + "-- zone --\n; all of it\r\n$INCLUDE soa\r\nftp A 192.0.2.4\r\n",
+		diff: "+ ftp.example.net. 3600 IN A 192.0.2.4",
+	}, {
 		name: "trap 6: a comment and a TXT hold the digits of the serial",
 		in:   "$TTL 1h\n; serial 7 (\n@ SOA ns1 host ( ; 7 ; serial (\n 7 ; 7 was the serial\n 3h 1h 1w 300 )\n@ NS ns1\nns1 A 192.0.2.1\n7 TXT \"7\"\n",
 		edit: bumps,
@@ -246,11 +258,14 @@ var editTests = []editTest{
 
 const serial7to8 = "- example.net. 3600 IN SOA ns1.example.net. host.example.net. 7 10800 3600 604800 300\n+ example.net. 3600 IN SOA ns1.example.net. host.example.net. 8 10800 3600 604800 300"
 
-// archive reads the files of a test.
+// archive reads the files of a test, of which the last may have no line end.
 func archive(text string) map[string]string {
 	files := map[string]string{}
 	for _, f := range txtar.Parse([]byte(text)).Files {
 		files[f.Name] = string(f.Data)
+		if f.Name == mainFile && !strings.HasSuffix(text, "\n") {
+			files[f.Name] = strings.TrimSuffix(files[f.Name], "\n")
+		}
 	}
 	if len(files) == 0 {
 		files[mainFile] = text

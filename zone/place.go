@@ -27,13 +27,13 @@ func (f *File) placeFor(g *given, owned []member) pos {
 }
 
 // nearest is the last record of the main file below the longest origin that the
-// name is below too, and no other record of its owner follows. In a file without
-// records it is the last entry.
+// name is below too, or if there is none any origin, and no other record of its
+// owner follows. In a file without records it is the last entry.
 func (f *File) nearest(name string) pos {
 	var best, at pos
 	found, longest := false, 0
 	var origin *domain
-	fits := false
+	fits := 0 // the length of the origin, if the name is below it
 	for n, b := range f.blocks {
 		if b.src != f.sources[0] {
 			continue
@@ -41,10 +41,12 @@ func (f *File) nearest(name string) pos {
 		at = pos{n, len(b.entries) - 1}
 		for i, o := range b.owners(f.apex) {
 			if o != origin {
-				origin, fits = o, below(name, o.text)
+				if origin, fits = o, 0; below(name, o.text) {
+					fits = len(o.text)
+				}
 			}
-			if fits && len(o.text) >= longest {
-				best, found, longest = pos{n, i}, true, len(o.text)
+			if fits >= longest {
+				best, found, longest = pos{n, i}, true, fits
 			}
 		}
 	}
