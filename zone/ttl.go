@@ -65,6 +65,12 @@ func limitTTL(ttl uint32) uint32 {
 	return ttl
 }
 
+// limited reports whether limitTTL would change what is written.
+func limited(text []byte) bool {
+	ttl, _ := readTTL(text)
+	return ttl > maxTTL
+}
+
 // TTL returns the first $TTL of the zone, and whether there is one. Records
 // without a TTL of their own take the last one before them.
 func (f *File) TTL() (time.Duration, bool) {
