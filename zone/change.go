@@ -2,6 +2,7 @@ package zone
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -18,19 +19,15 @@ type given struct {
 	key    string  // of the data, the same for all spellings
 }
 
-// accept checks a record that is to be written.
-func (f *File) accept(r Record) (given, error) {
-	g, err := f.take(r)
-	if err != nil {
-		return g, err
-	}
+// validate checks a record that is to be written.
+func (f *File) validate(g *given) error {
 	if !below(g.name, f.apex.text) {
-		return g, &ValueError{Field: "owner", Value: r.Owner, Reason: "not in the zone " + f.apex.text}
+		return &ValueError{Field: "owner", Value: g.name, Reason: "not in the zone " + f.apex.text}
 	}
 	if _, err := rdataRR(g.name, 0, dns.ClassINET, g.typ, g.data, f.apex.text); err != nil {
-		return g, &ValueError{Field: r.Type, Value: r.Data, Reason: err.Error()}
+		return &ValueError{Field: typeName(g.typ), Value: joinTokens(g.data), Reason: err.Error()}
 	}
-	return g, nil
+	return nil
 }
 
 // take completes a record at the zone's origin.
@@ -97,7 +94,7 @@ func (g *given) inSet(m *member) bool { return m.typ == g.typ && m.covers == g.c
 
 // madeBy is the error of editing a record that a $GENERATE makes.
 func (f *File) madeBy(m *member) error {
-	return &ParseError{File: m.src.file.Name(), Line: f.lineOf(m.at), Err: fmt.Errorf("%s %s is made by $GENERATE here, and cannot be edited by itself", m.name(), typeName(m.typ))}
+	return errorAt(f.blocks, m.at, fmt.Errorf("%s %s is made by $GENERATE here, and cannot be edited by itself", m.name(), typeName(m.typ)))
 }
 
 // Add adds a record to its RRset; if it is there, nothing changes, whatever its
@@ -110,7 +107,7 @@ func (f *File) madeBy(m *member) error {
 // [*ParseError] with the place of a $GENERATE that stands in the way. Nothing has
 // changed then.
 func (f *File) Add(r Record) error {
-	g, err := f.accept(r)
+	g, err := f.take(r)
 	if err != nil {
 		return err
 	}
@@ -119,6 +116,9 @@ func (f *File) Add(r Record) error {
 	if slices.ContainsFunc(set, func(m member) bool { return m.key() == g.key }) {
 		return nil
 	}
+	if err := f.validate(&g); err != nil {
+		return err
+	}
 	if g.typ == dns.TypeSOA && len(set) > 0 {
 		return &ValueError{Field: "SOA", Value: r.Data, Reason: "the zone has an SOA record; use Replace"}
 	}
@@ -126,7 +126,9 @@ func (f *File) Add(r Record) error {
 	if err := e.setTTLs(&g, set, set); err != nil {
 		return err
 	}
-	e.insert(&g, f.placeFor(&g, owned))
+	if err := e.insert(&g, f.placeFor(&g, owned)); err != nil {
+		return err
+	}
 	return e.apply()
 }
 
@@ -147,6 +149,7 @@ func (f *File) Replace(owner, typ string, rs ...Record) error {
 		return &ValueError{Field: "type", Value: typ, Reason: "unknown type"}
 	}
 	var want []given
+	have := map[string]bool{}
 	for _, r := range rs {
 		if r.Owner == "" {
 			r.Owner = owner
@@ -154,7 +157,7 @@ func (f *File) Replace(owner, typ string, rs ...Record) error {
 		if r.Type == "" {
 			r.Type = typ
 		}
-		g, err := f.accept(r)
+		g, err := f.take(r)
 		switch {
 		case err != nil:
 			return err
@@ -163,18 +166,32 @@ func (f *File) Replace(owner, typ string, rs ...Record) error {
 		case g.typ != code:
 			return &ValueError{Field: "type", Value: r.Type, Reason: "not the type of the RRset, " + typ}
 		}
-		if !slices.ContainsFunc(want, func(w given) bool { return w.key == g.key }) {
+		if !have[g.key] {
+			have[g.key] = true
 			want = append(want, g)
 		}
 	}
 	if code == dns.TypeSOA && len(want) != 1 {
 		return &ValueError{Field: "SOA", Value: fmt.Sprint(len(want)), Reason: "a zone has one SOA record"}
 	}
-	ttl, err := commonTTL(want)
-	if err != nil {
-		return err
+	// Signatures for different types are different RRsets.
+	owned := f.members(name, inZone)
+	wanted := map[uint16][]given{}
+	for i := range owned {
+		if owned[i].typ == code {
+			wanted[owned[i].covers] = nil
+		}
 	}
-	return f.replace(name, code, ttl, want)
+	for _, g := range want {
+		wanted[g.covers] = append(wanted[g.covers], g)
+	}
+	e := f.newEdit()
+	for _, covers := range slices.Sorted(maps.Keys(wanted)) {
+		if err := e.replace(&given{name: name, typ: code, covers: covers}, wanted[covers], owned); err != nil {
+			return err
+		}
+	}
+	return e.apply()
 }
 
 // absolute completes an owner that a caller gave.
@@ -188,6 +205,61 @@ func (f *File) absolute(owner string) (string, error) {
 		return "", &ValueError{Field: "owner", Value: owner, Reason: err.Error()}
 	}
 	return name, nil
+}
+
+// replace makes an RRset consist of the records wanted, which are all like the
+// given one but for their data and TTL.
+func (e *edit) replace(like *given, want []given, owned []member) error {
+	ttl, err := commonTTL(want)
+	if err != nil {
+		return err
+	}
+	set := filter(owned, like.inSet)
+	missing := map[string]bool{}
+	for _, g := range want {
+		missing[g.key] = true
+	}
+	var gone []member
+	for _, m := range set {
+		key := m.key()
+		if _, wanted := missing[key]; !wanted {
+			gone = append(gone, m)
+		} else {
+			missing[key] = false
+		}
+	}
+	fresh := slices.DeleteFunc(want, func(g given) bool { return !missing[g.key] })
+	for i := range fresh {
+		if err := e.f.validate(&fresh[i]); err != nil {
+			return err
+		}
+	}
+	for i := range gone {
+		m := &gone[i]
+		if m.made {
+			return e.f.madeBy(m)
+		}
+		if len(fresh) > 0 && e.rewriteData(m, &fresh[0]) {
+			fresh = fresh[1:]
+		} else {
+			e.at(m.at).remove = true
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	like.ttl = ttl
+	if err := e.setTTLs(like, set, filter(set, func(m *member) bool { return !e.removes(m.at) })); err != nil {
+		return err
+	}
+	at := e.f.placeFor(like, owned)
+	for i := range fresh {
+		fresh[i].ttl = like.ttl
+		if err := e.insert(&fresh[i], at); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // commonTTL is the TTL that all records give that give one.
@@ -204,52 +276,11 @@ func commonTTL(want []given) (*uint32, error) {
 	return ttl, nil
 }
 
-func (f *File) replace(name string, typ uint16, ttl *uint32, want []given) error {
-	owned := f.members(name, inZone)
-	set := filter(owned, ofType(typ))
-	var gone []member
-	fresh := slices.Clone(want)
-	for _, m := range set {
-		key := m.key()
-		if !slices.ContainsFunc(want, func(g given) bool { return g.key == key }) {
-			gone = append(gone, m)
-		}
-		fresh = slices.DeleteFunc(fresh, func(g given) bool { return g.key == key })
-	}
-	e := f.newEdit()
-	for i := range gone {
-		m := &gone[i]
-		if m.made {
-			return f.madeBy(m)
-		}
-		if len(fresh) > 0 && e.rewriteData(m, &fresh[0]) {
-			fresh = fresh[1:]
-		} else {
-			e.at(m.at).remove = true
-		}
-	}
-	for i := range want {
-		want[i].ttl = ttl
-	}
-	if len(want) > 0 {
-		staying := filter(set, func(m *member) bool { return !e.removes(m.at) })
-		if err := e.setTTLs(&want[0], set, staying); err != nil {
-			return err
-		}
-		ttl = want[0].ttl
-	}
-	at := f.placeFor(&given{name: name, typ: typ}, owned)
-	for i := range fresh {
-		fresh[i].ttl = ttl
-		e.insert(&fresh[i], at)
-	}
-	return e.apply()
-}
-
 // Remove removes a record, and reports whether it was there. Its TTL does not
 // matter. A record that is written twice is removed twice. The SOA record cannot
 // be removed, nor one that a $GENERATE makes.
 func (f *File) Remove(r Record) (bool, error) {
+	r.TTL = nil
 	g, err := f.take(r)
 	if err != nil {
 		return false, err
@@ -272,7 +303,10 @@ func (f *File) Remove(r Record) (bool, error) {
 	if len(set) > len(gone) {
 		e.sets = append(e.sets, wantedSet{g.name, g.typ, g.covers, f.rrsetTTL(set)})
 	}
-	return true, e.apply()
+	if err := e.apply(); err != nil {
+		return false, err
+	}
+	return true, nil
 }
 
 // setTTLs gives those members of a set that stay one TTL: that of g, or the one

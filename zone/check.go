@@ -1,6 +1,7 @@
 package zone
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -14,7 +15,7 @@ import (
 // as a primary with its default options; a Warning is what works, and is probably
 // not meant. It validates the data of all records.
 func (f *File) Check() Problems {
-	c := &checker{f: f, nodes: map[string]*node{}}
+	c := &checker{f: f, nodes: map[string]*node{}, lines: lineFinder{blocks: f.blocks}, ttls: f.mixedTTLs()}
 	for m := range walk(f.blocks, f.apex, f.everywhere()) {
 		c.record(m)
 	}
@@ -38,7 +39,8 @@ type checker struct {
 	order    []string // of the nodes
 	pointers []pointer
 	problems Problems
-	lines    lineCounter
+	lines    lineFinder
+	ttls     map[setKey]uint32 // of the sets with several
 }
 
 // A node is an owner and its RRsets, by type. Signatures are not among them.
@@ -68,13 +70,18 @@ func (c *checker) report(at Problem, severity Severity, format string, args ...a
 
 // at is the place of a token of m; -1 is its first.
 func (c *checker) at(m *member, tok int) Problem {
-	b := c.f.blocks[m.at.block]
 	start := int(m.entry.start)
 	if !m.made && tok >= 0 && tok < len(m.data) {
 		start = m.data[tok].start
 	}
-	line, col := place(b.text, start)
-	return Problem{File: b.src.file.Name(), Line: c.lines.before(c.f, m.at.block) + line, Col: col}
+	return c.place(m.at.block, start)
+}
+
+// place is that of an offset in a block.
+func (c *checker) place(block, offset int) Problem {
+	b := c.f.blocks[block]
+	col := offset - bytes.LastIndexByte(b.text[:offset], '\n')
+	return Problem{File: b.src.file.Name(), Line: c.lines.line(block, offset), Col: col}
 }
 
 // record checks a record by itself.
@@ -195,17 +202,13 @@ func (c *checker) timers(m *member, soa *dns.SOA) {
 func (c *checker) directives() {
 	for n, b := range c.f.blocks {
 		if len(b.text) > 0 && b.text[len(b.text)-1] != '\n' && c.f.endsIn(b) {
-			line, col := place(b.text, len(b.text))
-			c.report(Problem{File: b.src.file.Name(), Line: c.lines.before(c.f, n) + line, Col: col}, Warning, "the last line has no line end")
+			c.report(c.place(n, len(b.text)), Warning, "the last line has no line end")
 		}
 		if !b.generates && !slices.ContainsFunc(b.entries, func(e entry) bool { return e.ttl == 0 && e.kind != filler }) {
 			continue
 		}
 		for cur := newCursor(c.f.blocks, n, c.f.apex); cur.next(n + 1); {
-			at := func(tok int) Problem {
-				line, col := place(b.text, cur.line.toks[tok].start)
-				return Problem{File: b.src.file.Name(), Line: c.lines.before(c.f, n) + line, Col: col}
-			}
+			at := func(tok int) Problem { return c.place(n, cur.line.toks[tok].start) }
 			if cur.entry.kind == generate {
 				span, _ := parseSteps(cur.line.toks[1].text)
 				for i := span.first; i <= span.last; i += span.by {
@@ -235,18 +238,4 @@ func (f *File) endsIn(b *block) bool {
 		}
 	}
 	return last == b
-}
-
-// A lineCounter counts the lines before a block.
-type lineCounter struct{ counts []int }
-
-func (l *lineCounter) before(f *File, n int) int {
-	if l.counts == nil {
-		lines := map[*source]int{}
-		for _, b := range f.blocks {
-			l.counts = append(l.counts, lines[b.src])
-			lines[b.src] += b.lines
-		}
-	}
-	return l.counts[n]
 }

@@ -3,6 +3,7 @@ package zone
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/miekg/dns"
 )
@@ -31,8 +32,8 @@ func (c *checker) owner(n *node) {
 			}
 		}
 		if slices.ContainsFunc(set, func(r held) bool { return r.ttl != set[0].ttl }) {
-			served := c.f.Lookup(n.name, typeName(typ))
-			c.report(set[0].place, Warning, "the %s records of %s have several TTLs: all are served with %s", typeName(typ), n.name, served[0].TTL)
+			served := time.Duration(c.ttls[setKey{nameKey(n.name), typ, 0}]) * time.Second
+			c.report(set[0].place, Warning, "the %s records of %s have several TTLs: all are served with %s", typeName(typ), n.name, served)
 		}
 	}
 	if cname := n.sets[dns.TypeCNAME]; len(cname) > 0 {

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 )
 
@@ -108,7 +109,7 @@ func (e *edit) apply() error {
 			}
 		}
 		if fixed[*broken] {
-			return fmt.Errorf("%s:%d: %w", e.f.blocks[broken.at.block].src.file.Name(), e.f.lineOf(broken.at), errKeeps)
+			return errorAt(e.f.blocks, broken.at, errKeeps)
 		}
 		fixed[*broken] = true
 		e.write(*broken)
@@ -119,7 +120,7 @@ func (e *edit) apply() error {
 // every change in it is several.
 func (f *File) editable(p pos) error {
 	if src := f.blocks[p.block].src; src.uses > 1 {
-		return fmt.Errorf("%s:%d: the zone includes this file %d times: an edit here would be several", src.file.Name(), f.lineOf(p), src.uses)
+		return errorAt(f.blocks, p, fmt.Errorf("the zone includes this file %d times: an edit here would be several", src.uses))
 	}
 	return nil
 }
@@ -131,7 +132,7 @@ type region struct{ oldFrom, oldTo, newFrom, newTo int }
 // the state is again what it was.
 func (e *edit) rewrite() (blocks []*block, regions []region, err error) {
 	changed := e.byBlock()
-	order := slices.Sorted(mapsKeys(changed))
+	order := slices.Sorted(maps.Keys(changed))
 	old := e.f.blocks
 	blocks = slices.Clone(old[:order[0]])
 	st := old[order[0]].start
@@ -163,16 +164,6 @@ func (e *edit) rewrite() (blocks []*block, regions []region, err error) {
 		}
 	}
 	return blocks, regions, nil
-}
-
-func mapsKeys[V any](m map[int]V) func(func(int) bool) {
-	return func(yield func(int) bool) {
-		for k := range m {
-			if !yield(k) {
-				return
-			}
-		}
-	}
 }
 
 func (e *edit) byBlock() map[int][]int {

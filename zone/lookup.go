@@ -1,9 +1,9 @@
 package zone
 
 import (
+	"bytes"
 	"iter"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/miekg/dns"
@@ -163,28 +163,18 @@ func ofType(typ uint16) func(*member) bool {
 // them: those that a $GENERATE makes are among them, and those whose owner is not
 // in the zone are not.
 func (f *File) All() iter.Seq[Record] {
+	return f.served(func(*member) bool { return true })
+}
+
+// served yields the records that named serves, of those to keep.
+func (f *File) served(keep func(*member) bool) iter.Seq[Record] {
 	return func(yield func(Record) bool) {
 		ttls := f.mixedTTLs()
-		var (
-			block = -1
-			at    int // in its text, where lines have been counted up to
-			line  int
-			last  owner
-			name  string
-			lines = map[*source]int{}
-		)
+		lines := lineFinder{blocks: f.blocks}
+		var last owner
+		var name string
 		for m := range walk(f.blocks, f.apex, f.everywhere()) {
-			for block < m.at.block {
-				if block >= 0 {
-					lines[f.blocks[block].src] += f.blocks[block].lines
-				}
-				block, at = block+1, 0
-				line = lines[f.blocks[block].src]
-			}
-			start := int(m.entry.start)
-			line += strings.Count(string(f.blocks[block].text[at:start]), "\n")
-			at = start
-			if m.entry.flags&outside != 0 {
+			if m.entry.flags&outside != 0 || !keep(m) {
 				continue
 			}
 			if !m.owner.same(last) {
@@ -196,7 +186,7 @@ func (f *File) All() iter.Seq[Record] {
 					ttl = t
 				}
 			}
-			if !yield(m.record(name, ttl, line+1)) {
+			if !yield(m.record(name, ttl, lines.line(m.at.block, int(m.entry.start)))) {
 				return
 			}
 		}
@@ -222,35 +212,68 @@ func (f *File) Lookup(owner, typ string) []Record {
 
 // records returns members of one owner as they are served.
 func (f *File) records(members []member) []Record {
+	type set struct{ typ, covers uint16 }
 	var records []Record
+	ttls := map[set]uint32{}
+	lines := lineFinder{blocks: f.blocks}
 	for i := range members {
 		m := &members[i]
-		records = append(records, m.record(m.name(), f.rrsetTTL(sameSet(members, m)), f.lineOf(m.at)))
+		ttl, ok := ttls[set{m.typ, m.covers}]
+		if !ok {
+			ttl = f.rrsetTTL(sameSet(members, m))
+			ttls[set{m.typ, m.covers}] = ttl
+		}
+		records = append(records, m.record(m.name(), ttl, lines.line(m.at.block, int(m.entry.start))))
 	}
 	return records
 }
 
 // sameSet returns those members that are of one RRset with m.
 func sameSet(members []member, m *member) []member {
-	var set []member
-	for _, other := range members {
-		if other.typ == m.typ && other.covers == m.covers {
-			set = append(set, other)
-		}
-	}
-	return set
+	return filter(members, func(other *member) bool { return other.typ == m.typ && other.covers == m.covers })
 }
 
-// lineOf is the line at which an entry begins, from 1.
-func (f *File) lineOf(p pos) int {
-	b, line := f.blocks[p.block], 1
-	for before := range f.blocksOf(b.src) {
-		if before == b {
-			break
+// A lineFinder tells in which lines offsets of blocks lie, quickly if it is asked
+// in about their order.
+type lineFinder struct {
+	blocks []*block
+	before []int // for each block, the lines of its file before it
+	block  int   // that was asked for last
+	offset int
+	found  int
+}
+
+// line is from 1.
+func (l *lineFinder) line(block, offset int) int {
+	if l.before == nil {
+		lines := map[*source]int{}
+		for _, b := range l.blocks {
+			l.before = append(l.before, lines[b.src])
+			lines[b.src] += b.lines
 		}
-		line += before.lines
+		l.block = -1
 	}
-	return line + strings.Count(string(b.text[:b.entries[p.entry].start]), "\n")
+	if block != l.block {
+		l.block, l.offset, l.found = block, 0, l.before[block]+1
+	}
+	text := l.blocks[block].text
+	if offset >= l.offset {
+		l.found += bytes.Count(text[l.offset:offset], newline)
+	} else {
+		l.found -= bytes.Count(text[offset:l.offset], newline)
+	}
+	l.offset = offset
+	return l.found
+}
+
+// errorAt is an error with the place of an entry.
+func errorAt(blocks []*block, p pos, err error) error {
+	offset := 0
+	if p.entry >= 0 {
+		offset = int(blocks[p.block].entries[p.entry].start)
+	}
+	lines := lineFinder{blocks: blocks}
+	return &ParseError{File: blocks[p.block].src.file.Name(), Line: lines.line(p.block, offset), Err: err}
 }
 
 func (m *member) record(name string, ttl uint32, line int) Record {

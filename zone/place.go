@@ -2,9 +2,12 @@ package zone
 
 import (
 	"bytes"
+	"encoding/binary"
 	"iter"
 	"slices"
 	"strings"
+
+	"github.com/miekg/dns"
 )
 
 // placeFor returns the entry after which a record is to be inserted: the last
@@ -86,15 +89,15 @@ func (b *block) owners(apex *domain) iter.Seq2[int, *domain] {
 }
 
 // insert writes a new line for g after the entry at p.
-func (e *edit) insert(g *given, p pos) {
+func (e *edit) insert(g *given, p pos) error {
 	f := e.f
 	l := newLine{kind: record, name: g.name, typ: g.typ, key: g.key}
-	here := f.blocks[p.block].start
+	here := f.blocks[p.block].end
 	var s style
 	var blankOwners, sameOwner bool
 	stated, records := 0, 0 // how many of the records around state a TTL
 	var spelled string
-	if p.entry >= 0 {
+	if p.entry >= 0 && f.blocks[p.block].entries[p.entry].kind != filler {
 		c := f.cursorAt(p)
 		here = c.state
 		if c.entry.kind == record {
@@ -115,8 +118,15 @@ func (e *edit) insert(g *given, p pos) {
 		}
 	}
 	l.ttl = here.inherited()
-	if g.ttl != nil {
+	fromMinimum := false
+	switch {
+	case g.ttl != nil:
 		l.ttl = *g.ttl
+	case here.def.known || here.last.known:
+	case g.typ == dns.TypeSOA:
+		l.ttl, fromMinimum = limitTTL(binary.BigEndian.Uint32([]byte(g.key[len(g.key)-4:]))), true
+	default:
+		return &ValueError{Field: "TTL", Reason: "the record gives none, and the zone has no default: see SetTTL"}
 	}
 	var fields [5]string
 	if !sameOwner || !blankOwners || e.removes(p) {
@@ -125,7 +135,7 @@ func (e *edit) insert(g *given, p pos) {
 			fields[ownerField] = relativeName(g.name, here.origin.text)
 		}
 	}
-	if !here.def.known || l.ttl != here.inherited() || 2*stated > records {
+	if !fromMinimum && (!here.def.known || l.ttl != here.inherited() || 2*stated > records) {
 		fields[ttlField] = formatTTL(l.ttl, s.fields[ttlField].text)
 	}
 	fields[classField] = string(s.fields[classField].text)
@@ -137,6 +147,7 @@ func (e *edit) insert(g *given, p pos) {
 	l.text = s.format(fields)
 	ch := e.at(p)
 	ch.after = append(ch.after, l)
+	return nil
 }
 
 func (e *edit) removes(p pos) bool { return e.changes[p] != nil && e.changes[p].remove }

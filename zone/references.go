@@ -147,12 +147,5 @@ func (f *File) References(addrs ...netip.Addr) []Record {
 	for i, a := range addrs {
 		plain[i] = a.Unmap().WithZone("")
 	}
-	var found []Record
-	for m := range walk(f.blocks, f.apex, f.everywhere()) {
-		if m.entry.flags&outside == 0 && holdsAddress(m.typ, m.data, plain) {
-			set := f.members(m.name(), func(o *member) bool { return o.typ == m.typ && o.covers == m.covers })
-			found = append(found, m.record(m.name(), f.rrsetTTL(set), f.lineOf(m.at)))
-		}
-	}
-	return found
+	return slices.Collect(f.served(func(m *member) bool { return holdsAddress(m.typ, m.data, plain) }))
 }

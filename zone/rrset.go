@@ -15,23 +15,17 @@ import (
 // rrsetTTL is the TTL with which named serves a set, which is in the order of
 // the files.
 func (f *File) rrsetTTL(set []member) uint32 {
-	ttl := set[0].entry.ttl
 	if !mixed(set) {
-		return ttl
+		return set[0].entry.ttl
 	}
-	next, winner := 0, 0 // winner is the group that decides, as far as has been read
-	for m, group := range f.groups(set[0].at.block, set[len(set)-1].at.block) {
+	var d decision
+	next := 0
+	// The group of the first record may have begun in the block before.
+	for m, group := range f.groups(max(set[0].at.block-1, 0), set[len(set)-1].at.block) {
 		if m.at != set[next].at {
 			continue
 		}
-		if group != winner {
-			ttl, winner = m.entry.ttl, group
-			if m.made {
-				// What a $GENERATE makes is taken at once, and before the group
-				// around it, which decides if it has a record of the set.
-				winner = 0
-			}
-		}
+		d.take(m, group)
 		for next < len(set) && set[next].at == m.at {
 			next++
 		}
@@ -39,7 +33,26 @@ func (f *File) rrsetTTL(set []member) uint32 {
 			break
 		}
 	}
-	return ttl
+	return d.ttl
+}
+
+// A decision is the TTL of a set, as far as its records have been read, and the
+// group that has decided.
+type decision struct {
+	ttl   uint32
+	group int // 0: any other decides
+}
+
+func (d *decision) take(m *member, group int) {
+	if group == d.group {
+		return
+	}
+	d.ttl, d.group = m.entry.ttl, group
+	if m.made {
+		// What a $GENERATE makes is taken at once, and before the group around it,
+		// which decides if it has a record of the set.
+		d.group = 0
+	}
 }
 
 func mixed(set []member) bool {
@@ -131,22 +144,20 @@ func (f *File) mixedTTLs() map[setKey]uint32 {
 	if len(suspects) == 0 {
 		return nil
 	}
-	ttls, done := map[setKey]uint32{}, map[string]bool{}
-	for m := range walk(f.blocks, f.apex, f.everywhere()) {
-		if !suspects[half{m.entry.hash, m.typ, m.covers}] || done[nameKey(m.name())] {
+	decisions := map[setKey]*decision{}
+	for m, group := range f.groups(0, len(f.blocks)-1) {
+		if !suspects[half{m.entry.hash, m.typ, m.covers}] {
 			continue
 		}
-		done[nameKey(m.name())] = true
-		members := f.members(m.name(), nil)
-		for i := range members {
-			key := setKey{nameKey(m.name()), members[i].typ, members[i].covers}
-			if _, ok := ttls[key]; ok {
-				continue
-			}
-			if set := sameSet(members, &members[i]); mixed(set) {
-				ttls[key] = f.rrsetTTL(set)
-			}
+		key := setKey{nameKey(m.name()), m.typ, m.covers}
+		if decisions[key] == nil {
+			decisions[key] = &decision{}
 		}
+		decisions[key].take(m, group)
+	}
+	ttls := make(map[setKey]uint32, len(decisions))
+	for key, d := range decisions {
+		ttls[key] = d.ttl
 	}
 	return ttls
 }

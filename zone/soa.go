@@ -59,13 +59,11 @@ func (c *cursor) serial() (uint32, []cut, error) {
 }
 
 func (c *cursor) badSerial(at []token) error {
-	b := c.blocks[c.at.block]
-	f := &File{blocks: c.blocks}
 	what := ""
 	if len(at) > 0 {
 		what = string(at[0].text)
 	}
-	return &ParseError{File: b.src.file.Name(), Line: f.lineOf(c.at), Err: fmt.Errorf("serial %q of the SOA record is not a number from 0 to 4294967295", what)}
+	return errorAt(c.blocks, c.at, fmt.Errorf("serial %q of the SOA record is not a number from 0 to 4294967295", what))
 }
 
 // hexDigits returns the places of some of the digits of tokens, one cut each.

@@ -32,12 +32,24 @@ func (e *edit) verify(blocks []*block, regions []region) (*fix, error) {
 			}
 			return nil
 		}
-		if c := e.changes[pos{r.oldFrom, -1}]; c != nil {
-			if err := inserted(c.after); err != nil {
-				return nil, err
+		// What is inserted after comments, or in an empty block, ends the block.
+		ended := r.oldFrom
+		end := func(upTo int) error {
+			for ; ended < upTo; ended++ {
+				entries := e.f.blocks[ended].entries
+				last := len(entries) - 1
+				if c := e.changes[pos{ended, last}]; c != nil && (last < 0 || entries[last].kind == filler) {
+					if err := inserted(c.after); err != nil {
+						return err
+					}
+				}
 			}
+			return nil
 		}
 		for old.next(r.oldTo) {
+			if err := end(old.at.block); err != nil {
+				return nil, err
+			}
 			c := e.changes[old.at]
 			if c == nil {
 				c = &change{}
@@ -47,7 +59,7 @@ func (e *edit) verify(blocks []*block, regions []region) (*fix, error) {
 			}
 			if !c.remove {
 				if !new.next(r.newTo) || new.entry.kind != old.entry.kind || new.entry.typ != old.entry.typ || c.key != "" && c.key != new.key() {
-					return nil, fmt.Errorf("%s:%d: %w", old.blocks[old.at.block].src.file.Name(), e.f.lineOf(old.at), errKeeps)
+					return nil, errorAt(old.blocks, old.at, errKeeps)
 				}
 				switch broken := e.compare(old, new, c); {
 				case broken == nil:
@@ -65,6 +77,9 @@ func (e *edit) verify(blocks []*block, regions []region) (*fix, error) {
 			if err := inserted(c.after); err != nil {
 				return nil, err
 			}
+		}
+		if err := end(r.oldTo); err != nil {
+			return nil, err
 		}
 		if new.next(r.newTo) {
 			return nil, errors.New("the edit would make a record that was not meant")
