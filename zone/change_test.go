@@ -68,7 +68,7 @@ func TestReplaceOfOneSignatureOfTwo(t *testing.T) {
 	f := mustParse(t, startOfZone+fmt.Sprintf(line, "A", "AAAA"))
 	found := f.Lookup("www", "RRSIG")
 	require.NoError(t, f.Replace("www", "RRSIG", found[1], Record{Data: fmt.Sprintf(of, "MX")}))
-	assert.Equal(t, startOfZone+"www 400 RRSIG "+fmt.Sprintf(of, "AAAA")+"\nwww 60  RRSIG "+fmt.Sprintf(of, "MX")+"\n", string(f.Bytes()))
+	assert.Equal(t, startOfZone+"www 400 RRSIG "+fmt.Sprintf(of, "AAAA")+"\nwww     RRSIG "+fmt.Sprintf(of, "MX")+"\n", string(f.Bytes()))
 }
 
 func TestFirstRecords(t *testing.T) {
@@ -113,7 +113,8 @@ func TestAddToAFileThatOnlyIncludes(t *testing.T) {
 		assert.Equal(t, strings.Count(test.want, "\n"), found[0].Line)
 	}
 	_, f := onDisk(t, map[string]string{"db": "$INCLUDE hosts", "hosts": startOfZone})
-	assert.ErrorContains(t, f.Add(www), "without a line end")
+	ttl := time.Minute
+	assert.ErrorContains(t, f.Add(Record{Owner: "www", TTL: &ttl, Type: "A", Data: "192.0.2.2"}), "without a line end")
 	assert.Empty(t, f.Changes())
 }
 
