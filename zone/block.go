@@ -14,7 +14,20 @@ import (
 // A source is a file that the zone is read from.
 type source struct {
 	file *textfile.File
-	uses int // how often the zone includes it
+	info os.FileInfo // that tells it from others; nil for bytes
+	uses int         // how often the zone includes it
+}
+
+func openSource(path string) (*source, error) {
+	file, err := textfile.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	return &source{file: file, info: info}, nil
 }
 
 // A block is a run of lines of one source. All blocks, in the order in which
@@ -32,12 +45,15 @@ type block struct {
 	enter   *domain // the origin there
 	last    bool    // the included file ends here
 
-	generates bool // it has a $GENERATE
+	kinds uint8 // a bit for each kind of its entries
 }
 
 // blockSize is the number of lines in a block: many, so that a large zone costs
 // little memory, and few, since an edit reads its block again.
 const blockSize = 256
+
+// has reports whether there is an entry of a kind in the block.
+func (b *block) has(k kind) bool { return b.kinds&(1<<k) != 0 }
 
 // after is the state of the block that follows.
 func (b *block) after() state {
@@ -77,7 +93,7 @@ func scan(src *source, text []byte, stop int, start state, apex *domain, limit i
 			continue
 		}
 		b.entries = append(b.entries, e)
-		b.generates = b.generates || e.kind == generate
+		b.kinds |= 1 << e.kind
 		if e.kind == include {
 			break
 		}
@@ -186,27 +202,21 @@ func (r *reader) include(src *source, end int, b *block, s *scanner) {
 
 // open returns the source at path, the same one if it has been read before.
 func (r *reader) open(path string) (*source, error) {
-	for _, src := range r.sources {
-		if sameFile(src.file.Name(), path) {
-			return src, nil
-		}
-	}
-	file, err := textfile.Open(path)
+	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err
 	}
-	src := &source{file: file}
+	for _, src := range r.sources {
+		if os.SameFile(src.info, info) {
+			return src, nil
+		}
+	}
+	src, err := openSource(path)
+	if err != nil {
+		return nil, err
+	}
 	r.sources = append(r.sources, src)
 	return src, nil
-}
-
-func sameFile(a, b string) bool {
-	x, err := os.Stat(a)
-	if err != nil {
-		return false
-	}
-	y, err := os.Stat(b)
-	return err == nil && os.SameFile(x, y)
 }
 
 const maxSize = 1<<32 - 1

@@ -204,7 +204,7 @@ func (c *checker) directives() {
 		if len(b.text) > 0 && b.text[len(b.text)-1] != '\n' && c.f.endsIn(b) {
 			c.report(c.place(n, len(b.text)), Warning, "the last line has no line end")
 		}
-		if !b.generates && !slices.ContainsFunc(b.entries, func(e entry) bool { return e.ttl == 0 && e.kind != filler }) {
+		if !b.has(generate) && !slices.ContainsFunc(b.entries, func(e entry) bool { return e.ttl == 0 && e.kind != filler }) {
 			continue
 		}
 		for cur := newCursor(c.f.blocks, n, c.f.apex); cur.next(n + 1); {

@@ -35,31 +35,30 @@ type Options struct {
 // what decides which records there are: words and parentheses, owners, classes,
 // types and TTLs. [File.Check] checks their data too.
 func Parse(name, origin string, data []byte) (*File, error) {
-	return load(textfile.Borrow(name, data), origin, Options{}, false)
+	return load(&source{file: textfile.Borrow(name, data)}, origin, Options{}, false)
 }
 
 // Open reads a zone file and the files that it includes. origin is the zone's
 // name, with or without its final dot. Errors are those of [Parse]; if the file
 // does not exist, the error is os.ErrNotExist.
 func Open(path, origin string, opt *Options) (*File, error) {
-	file, err := textfile.Open(path)
+	main, err := openSource(path)
 	if err != nil {
 		return nil, err
 	}
 	if opt == nil {
 		opt = &Options{}
 	}
-	return load(file, origin, *opt, true)
+	return load(main, origin, *opt, true)
 }
 
-func load(file *textfile.File, origin string, opt Options, follow bool) (*File, error) {
+func load(main *source, origin string, opt Options, follow bool) (*File, error) {
 	name, err := absoluteName([]byte(origin), ".")
 	if err != nil || origin == "@" {
 		return nil, &ValueError{Field: "origin", Value: origin, Reason: "not a domain name"}
 	}
 	apex := newDomain(name, nil)
-	main := &source{file: file}
-	r := &reader{apex: apex, follow: follow, dir: opt.Dir, sources: []*source{main}, stack: []string{file.Name()}}
+	r := &reader{apex: apex, follow: follow, dir: opt.Dir, sources: []*source{main}, stack: []string{main.file.Name()}}
 	r.read(main, state{origin: apex})
 	if len(r.errs) > 0 {
 		return nil, errors.Join(r.errs...)

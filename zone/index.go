@@ -35,7 +35,7 @@ func (f *File) blocksWith(hash uint32) []int {
 	}
 	found = f.index.find(hash)
 	for i, b := range f.blocks {
-		if b.generates {
+		if b.has(generate) {
 			found = append(found, i)
 		}
 	}
@@ -49,7 +49,7 @@ func (b *block) mayHold(hash uint32) bool {
 			return true
 		}
 	}
-	return b.generates
+	return b.has(generate)
 }
 
 func (x *index) build(blocks []*block) {

@@ -2,6 +2,7 @@ package zone
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"iter"
 	"slices"
@@ -60,12 +61,20 @@ func (f *File) nearest(name string) pos {
 }
 
 // owners yields the last of the records of each owner that follow each other, and
-// the origin there.
+// the origin there; in a block with one origin, that of the last owner.
 func (b *block) owners(apex *domain) iter.Seq2[int, *domain] {
 	return func(yield func(int, *domain) bool) {
 		last, lastOrigin := -1, b.start.origin
 		origin := lastOrigin
-		for i := range b.entries {
+		from := 0
+		if !b.has(setOrigin) {
+			// The last is enough: it is where the others would be, and later.
+			from = len(b.entries)
+			for from > 0 && (from == len(b.entries) || b.entries[from].kind != record || b.entries[from].flags&outside != 0) {
+				from--
+			}
+		}
+		for i := from; i < len(b.entries); i++ {
 			switch e := &b.entries[i]; e.kind {
 			case record:
 				if last >= 0 && b.entries[last].hash != e.hash && !yield(last, lastOrigin) {
@@ -90,75 +99,87 @@ func (b *block) owners(apex *domain) iter.Seq2[int, *domain] {
 
 // insert writes a new line for g after the entry at p.
 func (e *edit) insert(g *given, p pos) error {
-	f := e.f
-	l := newLine{kind: record, name: g.name, typ: g.typ, key: g.key}
-	here := f.blocks[p.block].end
-	var s style
-	var blankOwners, sameOwner bool
-	stated, records := 0, 0 // how many of the records around state a TTL
-	var spelled string
-	if p.entry >= 0 && f.blocks[p.block].entries[p.entry].kind != filler {
-		c := f.cursorAt(p)
-		here = c.state
-		if c.entry.kind == record {
-			s = styleOf(c)
-		}
-		for _, near := range f.blocks[p.block].entries {
-			if near.kind != record {
-				continue
-			}
-			records++
-			if near.flags&ownTTL != 0 {
-				stated++
-			}
-			blankOwners = blankOwners || near.flags&inherits != 0
-		}
-		if c.owner.text != nil && nameKey(c.owner.name()) == nameKey(g.name) {
-			sameOwner, spelled = true, ownerText(c.owner, c.origin)
-		}
-	}
-	l.ttl = here.inherited()
-	fromMinimum := false
-	switch {
-	case g.ttl != nil:
-		l.ttl = *g.ttl
-	case here.def.known || here.last.known:
-	case g.typ == dns.TypeSOA:
-		l.ttl, fromMinimum = limitTTL(binary.BigEndian.Uint32([]byte(g.key[len(g.key)-4:]))), true
-	default:
-		return &ValueError{Field: "TTL", Reason: "the record gives none, and the zone has no default: see SetTTL"}
+	near := e.f.around(p, g.name)
+	ttl, implied, err := g.ttlAfter(near.state)
+	if err != nil {
+		return err
 	}
 	var fields [5]string
-	if !sameOwner || !blankOwners || e.removes(p) {
-		fields[ownerField] = spelled
-		if spelled == "" {
-			fields[ownerField] = relativeName(g.name, here.origin.text)
-		}
+	if near.owner == "" || !near.blankOwners || e.removes(p) {
+		fields[ownerField] = cmp.Or(near.owner, relativeName(g.name, near.state.origin.text))
 	}
-	if !fromMinimum && (!here.def.known || l.ttl != here.inherited() || 2*stated > records) {
-		fields[ttlField] = formatTTL(l.ttl, s.fields[ttlField].text)
+	if !implied || near.ttls {
+		fields[ttlField] = formatTTL(ttl, near.style.fields[ttlField].text)
 	}
-	fields[classField] = string(s.fields[classField].text)
+	fields[classField] = string(near.style.fields[classField].text)
 	fields[typeField] = typeName(g.typ)
-	if t := s.fields[typeField].text; len(t) > 0 && bytes.Equal(t, bytes.ToLower(t)) {
+	if t := near.style.fields[typeField].text; len(t) > 0 && bytes.Equal(t, bytes.ToLower(t)) {
 		fields[typeField] = strings.ToLower(fields[typeField])
 	}
-	fields[dataField] = g.text(here.origin, f.apex)
-	l.text = s.format(fields)
+	fields[dataField] = g.text(near.state.origin, e.f.apex)
 	ch := e.at(p)
-	ch.after = append(ch.after, l)
+	ch.after = append(ch.after, newLine{
+		text: near.style.format(fields), kind: record, name: g.name, typ: g.typ, ttl: ttl, key: g.key,
+	})
 	return nil
 }
 
-func (e *edit) removes(p pos) bool { return e.changes[p] != nil && e.changes[p].remove }
-
-// inherited is the TTL of a record that is written without one.
-func (s state) inherited() uint32 {
-	if s.def.known {
-		return s.def.ttl
-	}
-	return s.last.ttl
+// A neighbourhood is what a new line takes from those around it.
+type neighbourhood struct {
+	state       state // where the line comes
+	style       style
+	owner       string // as the entry before spells it; "" if it is another one
+	blankOwners bool   // there are lines that take their owner from the line before
+	ttls        bool   // most lines state a TTL
 }
+
+// around looks at the block around the entry at p, which a line for an owner is to
+// follow.
+func (f *File) around(p pos, name string) neighbourhood {
+	b := f.blocks[p.block]
+	if p.entry < 0 || b.entries[p.entry].kind == filler {
+		return neighbourhood{state: b.end} // placeFor chooses these at the end of the file only
+	}
+	c := f.cursorAt(p)
+	near := neighbourhood{state: c.state}
+	if c.entry.kind == record {
+		near.style = styleOf(c)
+	}
+	if c.owner.text != nil && nameKey(c.owner.name()) == nameKey(name) {
+		near.owner = ownerText(c.owner, c.origin)
+	}
+	stated, records := 0, 0
+	for _, e := range b.entries {
+		if e.kind != record {
+			continue
+		}
+		records++
+		if e.flags&ownTTL != 0 {
+			stated++
+		}
+		near.blankOwners = near.blankOwners || e.flags&inherits != 0
+	}
+	near.ttls = 2*stated > records
+	return near
+}
+
+// ttlAfter is the TTL of g as a line in a state, and whether the line may leave it
+// out.
+func (g *given) ttlAfter(s state) (ttl uint32, implied bool, err error) {
+	switch {
+	case g.ttl != nil:
+		return *g.ttl, s.def.known && s.def.ttl == *g.ttl, nil
+	case s.def.known:
+		return s.def.ttl, true, nil
+	case s.last.known:
+		return s.last.ttl, false, nil // another one might change it unnoticed
+	case g.typ == dns.TypeSOA:
+		return limitTTL(binary.BigEndian.Uint32([]byte(g.key[len(g.key)-4:]))), true, nil // its minimum
+	}
+	return 0, false, &ValueError{Field: "TTL", Reason: "the record gives none, and the zone has no default: see SetTTL"}
+}
+
+func (e *edit) removes(p pos) bool { return e.changes[p] != nil && e.changes[p].remove }
 
 // text writes the data of g to stand at an origin.
 func (g *given) text(at, apex *domain) string {

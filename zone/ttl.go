@@ -83,6 +83,9 @@ func (f *File) TTL() (time.Duration, bool) {
 // firstOf returns a cursor at the first entry of a kind, nil if there is none.
 func (f *File) firstOf(k kind) *cursor {
 	for n, b := range f.blocks {
+		if !b.has(k) {
+			continue
+		}
 		for i := range b.entries {
 			if b.entries[i].kind == k {
 				return f.cursorAt(pos{n, i})
@@ -194,6 +197,8 @@ func (f *File) LowerTTLs(max time.Duration) (int, error) {
 	if needsDefault {
 		e.addDefault(limit)
 	}
-	lines := len(e.changes)
-	return lines, e.apply()
+	if err := e.apply(); err != nil {
+		return 0, err
+	}
+	return len(e.changes), nil
 }
