@@ -40,8 +40,17 @@ func ExampleRNDC_WhileFrozen() {
 	rndc := zone.RNDC{}
 	path := "/var/lib/bind/example.net"
 	err := rndc.WhileFrozen(ctx, "example.net", path, func(ctx context.Context) error {
-		// Open the file here, not before; edit it, Bump, and Save(ctx).
-		return nil
+		f, err := zone.Open(path, "example.net", nil) // here, not before
+		if err != nil {
+			return err
+		}
+		if err := f.Replace("www", "A", zone.Record{Data: "203.0.113.63"}); err != nil {
+			return err
+		}
+		if _, err := f.Bump(zone.DateCounter, time.Now()); err != nil {
+			return err
+		}
+		return f.Save(ctx) // this ctx, which knows that the zone is frozen
 	})
 	if err != nil {
 		log.Fatal(err)
@@ -145,12 +154,17 @@ func ExampleAXFR() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	served, err := zone.AXFR(context.Background(), "example.net", netip.MustParseAddrPort("192.0.2.1:53"), &key)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	served, err := zone.AXFR(ctx, "example.net", netip.MustParseAddrPort("192.0.2.1:53"), &key)
 	if err != nil {
 		log.Fatal(err)
 	}
-	var file []zone.Record // File.All gives them
-	fmt.Print(zone.Diff(slices.Values(file), slices.Values(served)))
+	f, err := zone.Open("/etc/bind/example.net", "example.net", nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Print(zone.Diff(f.All(), slices.Values(served)))
 }
 
 func ExampleParseKey() {

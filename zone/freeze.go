@@ -64,6 +64,9 @@ func (r *RNDC) WhileFrozen(ctx context.Context, origin, path string, edit func(c
 	// started, freezing is no longer given up.
 	whatever := context.WithoutCancel(ctx)
 	if err := r.withWait(whatever, func(ctx context.Context) error { return r.Freeze(ctx, origin) }); err != nil {
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = fmt.Errorf("%s may be frozen now (rndc thaw): %w", dns.Fqdn(origin), err)
+		}
 		return err
 	}
 	defer func() {

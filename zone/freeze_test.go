@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -154,6 +155,18 @@ func TestThawAlsoWhenTheContextEnded(t *testing.T) {
 	})
 	require.ErrorIs(t, err, context.Canceled)
 	update(t, s, "two")
+}
+
+func TestFreezeThatGetsNoAnswer(t *testing.T) {
+	mute := filepath.Join(t.TempDir(), "rndc")
+	require.NoError(t, os.WriteFile(mute, []byte("#!/bin/sh\nexec sleep 60\n"), 0o700))
+	r := RNDC{Command: mute, Wait: time.Millisecond}
+	err := r.WhileFrozen(within(t, patience), "example.net", "zone", func(context.Context) error {
+		t.Error("nobody said that it is frozen")
+		return nil
+	})
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	assert.Contains(t, err.Error(), "example.net. may be frozen now (rndc thaw): ")
 }
 
 func TestThawOfABrokenFile(t *testing.T) {

@@ -40,7 +40,7 @@ const (
 	NotAuthoritative State = "not authoritative" // it answers without authority: the zone is not configured there
 	Expired          State = "expired"           // SERVFAIL: a secondary whose copy expired or never came, a primary with a broken zone
 	Failed           State = "failed"            // anything else, which Err tells
-	Unasked          State = "unasked"           // the context ended before
+	Unasked          State = "unasked"           // the context ended before it could answer
 )
 
 // A ServerState is how one address of a server does.
@@ -162,9 +162,9 @@ func (w *waiter) follow(ctx context.Context, s *ServerState) {
 	pause, longest := orDefault(w.Interval, time.Second/2), orDefault(w.MaxInterval, 5*time.Second)
 	for ctx.Err() == nil {
 		serial, err := w.ask(ctx, s.Server)
-		if over(ctx) && err != nil && s.Attempts > 0 {
+		if over(ctx) && err != nil && (s.Attempts > 0 || errors.Is(ctx.Err(), context.Canceled)) {
 			<-ctx.Done()
-			return // what is known says more than an attempt cut short
+			return // an attempt cut short says nothing of the server
 		}
 		before := *s
 		w.judge(s, serial, err)
@@ -302,11 +302,16 @@ func (q *question) exchange(ctx context.Context, network string, server netip.Ad
 	return answer, nil
 }
 
-// unanswered tells silence from a closed port.
+// unanswered tells silence from a closed port. It leaves out the addresses, of
+// which ours is another one each time.
 func unanswered(err error) error {
 	var timeout net.Error
 	if errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout() {
 		return &askError{TimedOut, "it does not answer"}
+	}
+	var op *net.OpError
+	if errors.As(err, &op) {
+		err = op.Err
 	}
 	return &askError{Unreachable, err.Error()}
 }

@@ -214,7 +214,7 @@ func TestWaitSerialAnswers(t *testing.T) {
 		"newer past the wrap":           {soaAnswer(3, nil), nil, 4294967290, Reached, ""},
 		"older past the wrap":           {soaAnswer(4294967290, nil), nil, 3, Stale, "serves 4294967290"},
 		"truncated, then TCP":           {soaAnswer(0, truncate), soaAnswer(6, nil), 6, Reached, ""},
-		"truncated, and no TCP":         {soaAnswer(0, truncate), nil, 6, Unreachable, "connection refused"},
+		"truncated, and no TCP":         {soaAnswer(0, truncate), nil, 6, Unreachable, "connect: connection refused"},
 		"mute over UDP, then TCP":       {nil, soaAnswer(6, nil), 6, Reached, ""},
 		"mute":                          {nil, nil, 6, TimedOut, "it does not answer"},
 		"mute over TCP too":             {nil, func(dns.ResponseWriter, *dns.Msg) {}, 6, TimedOut, "it does not answer"},
@@ -285,6 +285,15 @@ func TestWaitSerialAfterTheEnd(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	report, err := WaitSerial(ctx, "example.net", 5, []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:1")}, nil)
+	require.ErrorIs(t, err, context.Canceled)
+	assert.Equal(t, Unasked, report.Servers[0].State)
+}
+
+// A wait that is given up at once accuses nobody of silence.
+func TestWaitSerialGivenUpBeforeTheFirstAnswer(t *testing.T) {
+	ctx, cancel := context.WithCancel(within(t, patience))
+	server := lab.StartDNS(t, func(dns.ResponseWriter, *dns.Msg) { cancel() }, nil)
+	report, err := WaitSerial(ctx, "example.net", 5, []netip.AddrPort{server}, nil)
 	require.ErrorIs(t, err, context.Canceled)
 	assert.Equal(t, Unasked, report.Servers[0].State)
 }

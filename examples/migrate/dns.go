@@ -50,18 +50,22 @@ func dns(m *move.Move, ms *machines) (phase, error) {
 	if err != nil {
 		return phase{}, err
 	}
-	load := []string{"named-checkzone -i local " + m.Domain + " " + m.DNS.Zone + " && rndc reload " + m.Domain}
-	served := fmt.Sprintf("`zonectl wait -origin %s %s` names no server that lags behind: rndc exits 0 for a zone that it could not load.", m.Domain, m.DNS.Zone)
+	// named passes over a file whose time is older than its last load, which a copy
+	// that keeps times may have.
+	load := []string{"touch " + m.DNS.Zone, "named-checkzone -i local " + m.Domain + " " + m.DNS.Zone + " && rndc reload " + m.Domain}
+	served := func(old time.Duration) string {
+		return fmt.Sprintf("`zonectl wait -drain %s -origin %s %s` names no server that lags behind, and says when caches have forgotten what was there before: rndc exits 0 for a zone that it could not load.", old, m.Domain, m.DNS.Zone)
+	}
 	steps := []step{
 		{Title: "The timetable", Do: "It counts from dns.switch in the move file and the TTLs in the zone. When a step is done, what `zonectl wait` prints counts instead.",
 			Show: strings.Split(strings.TrimSuffix(timetable.String(), "\n"), "\n")},
 		{Title: "Short TTLs, well ahead", Host: guest,
-			Do:    fmt.Sprintf("No TTL is above %s any more. Then wait as long as the longest was.", shortTTL),
-			Files: []rendered{short}, Run: load, Check: []string{served}},
+			Do:    fmt.Sprintf("No TTL is above %s any more. Once that is served everywhere, caches keep what they have for up to %s.", shortTTL, timetable.OldTTL),
+			Files: []rendered{short}, Run: load, Check: []string{served(timetable.OldTTL)}},
 		{Title: "The names point to the router", Host: guest,
 			Do:    fmt.Sprintf("Every address record with %s has %s. If the zone has changed since the step before, edit it again instead.", old, router),
 			Files: []rendered{moved}, Run: load,
-			Check: []string{served, fmt.Sprintf("`zonectl diff -origin %s %s @SERVER` finds no difference.", m.Domain, m.DNS.Zone)}},
+			Check: []string{served(timetable.TTL), fmt.Sprintf("`zonectl diff -origin %s %s @SERVER` finds no difference.", m.Domain, m.DNS.Zone)}},
 	}
 	if len(others) > 0 {
 		s := step{Title: "Texts that name the old address", Host: guest,
@@ -81,11 +85,11 @@ func dns(m *move.Move, ms *machines) (phase, error) {
 	}, nil
 }
 
-// pointingTo returns the names that have an address.
+// pointingTo returns the names that have an IPv4 address.
 func pointingTo(f *zone.File, addr netip.Addr) []string {
 	var names []string
 	for _, r := range f.References(addr) {
-		if (r.Type == "A" || r.Type == "AAAA") && !slices.Contains(names, r.Owner) {
+		if r.Type == "A" && !slices.Contains(names, r.Owner) {
 			names = append(names, r.Owner)
 		}
 	}
