@@ -82,7 +82,7 @@ func (c *checker) record(m *member) {
 	if m.entry.flags&outside != 0 {
 		c.report(c.at(m, -1), Error, "%s is not in the zone %s: named ignores the record", m.name(), c.f.apex.text)
 	}
-	rr, err := rdataRR(".", 0, dns.ClassINET, m.typ, m.data, m.origin.text)
+	rr, err := rdataRR(".", 0, m.typ, m.data, m.origin.text)
 	if err == nil && !m.made { // named does not check the names that it makes
 		err = checkNames(m.name(), m.typ, m.data, m.origin.text)
 	}
