@@ -1,6 +1,7 @@
 package zone
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -28,6 +29,9 @@ func (f *File) accept(r Record) (given, error) {
 		return g, &ValueError{Field: "owner", Value: r.Owner, Reason: "not in the zone " + f.apex.text}
 	}
 	if wire, err := encodeData(g.typ, g.data, f.apex.text); wire == nil {
+		if errors.Is(err, errUnvalidated) {
+			err = fmt.Errorf(`%w; it can be written as \# n hex`, err)
+		}
 		return g, &ValueError{Field: r.Type, Value: r.Data, Reason: err.Error()}
 	}
 	return g, nil

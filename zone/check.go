@@ -99,7 +99,7 @@ func (c *checker) record(m *member) {
 		c.report(c.at(m, -1), Error, "%s record of %s: %v", typeName(m.typ), m.name(), err)
 	}
 	c.dots(m)
-	if err != nil || m.entry.flags&outside != 0 {
+	if err != nil && !errors.Is(err, errUnvalidated) || m.entry.flags&outside != 0 {
 		return
 	}
 	switch x := rr.(type) {

@@ -91,16 +91,20 @@ func (e *encoder) date() {
 func (e *encoder) keyFlags() {
 	if e.more() && len(bytes.Trim(e.toks[e.next].text, "0123456789")) > 0 {
 		e.word()
-		e.unvalidated("flags that are not a decimal number")
+		e.noVerdict("flags that are not a decimal number")
 	}
 	e.coded(nil, 2)
 }
 
-func (e *encoder) digest(least int, sizes map[byte]int) { e.hex(least, sizes[e.last()]) }
+// digest reads hexadecimal digits of the length that the type before them has.
+func digest(least int, sizes map[byte]int) func(*encoder) {
+	return func(e *encoder) { e.hex(least, sizes[e.last()]) }
+}
+
+var ofZone = digest(1, map[byte]int{1: 48, 2: 64})
 
 func (e *encoder) zoneDigest() {
-	e.digest(1, map[byte]int{1: 48, 2: 64})
-	if len(e.wire) < 6+12 {
+	if ofZone(e); len(e.wire) < 6+12 {
 		e.fail("a digest has at least 12 bytes")
 	}
 }
@@ -231,13 +235,13 @@ func (e *encoder) substitution() {
 	}
 	m := aSubstitution.FindStringSubmatch(string(e.wire[start+1:]))
 	if m == nil {
-		e.unvalidated("a regular expression that is not of the common form")
+		e.noVerdict("a regular expression that is not of the common form")
 		return
 	}
 	groups := strings.Count(m[1], "(") - strings.Count(m[1], `\(`)
 	for _, ref := range backReference.FindAllString(m[2], -1) {
 		if int(ref[1]-'0') > groups {
-			e.unvalidated("a reference to a group that is not there")
+			e.noVerdict("a reference to a group that is not there")
 		}
 	}
 }

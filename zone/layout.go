@@ -1,6 +1,16 @@
 package zone
 
-import "github.com/miekg/dns"
+import (
+	"strings"
+
+	"github.com/miekg/dns"
+)
+
+// The types of which miekg/dns does not know the name.
+const (
+	typeA6    = 38
+	typeDSYNC = 66
+)
 
 // A field is one piece of record data.
 type field struct {
@@ -11,64 +21,59 @@ type field struct {
 type fieldKind uint8
 
 const (
-	otherKind fieldKind = iota
+	noName fieldKind = iota
 	anyName
 	hostName    // check-names wants a host's (RFC 952, RFC 1123)
 	mailboxName // its first label may be anything printable
-	textKind    // strings, all of them
-	opaque      // the rest of the data, which is not validated: see errUnvalidated
+	textKind    // all of the data is strings
 )
 
-func (k fieldKind) isName() bool { return k == anyName || k == hostName || k == mailboxName }
-
 var (
-	aName   = field{func(e *encoder) { e.name(e.word()) }, anyName}
-	aHost   = field{aName.read, hostName}
-	aMbox   = field{aName.read, mailboxName}
-	aTarget = field{func(e *encoder) { e.name(e.anyWord()) }, anyName} // may be quoted
-	aSigner = field{(*encoder).signer, anyName}
+	aName    = field{func(e *encoder) { e.name(e.word()) }, anyName}
+	aHost    = field{aName.read, hostName}
+	aMailbox = field{aName.read, mailboxName}
+	aTarget  = field{func(e *encoder) { e.name(e.anyWord()) }, anyName} // may be quoted
+	aSigner  = field{(*encoder).signer, anyName}
 
-	aUint8    = field{read: func(e *encoder) { e.uint(1) }}
-	aUint16   = field{read: func(e *encoder) { e.uint(2) }}
-	aUint32   = field{read: func(e *encoder) { e.uint(4) }}
-	aPeriod   = field{read: (*encoder).period} // seconds, or a time with units
-	aDate     = field{read: (*encoder).date}
-	anIPv4    = field{read: func(e *encoder) { e.address(string(e.word()), 4) }}
-	anIPv6    = field{read: func(e *encoder) { e.address(string(e.word()), 16) }}
-	aLocator  = field{read: func(e *encoder) { e.groups(locator, ":") }}
-	anEUI48   = field{read: func(e *encoder) { e.groups(eui48, "-") }}
-	anEUI64   = field{read: func(e *encoder) { e.groups(eui64, "-") }}
-	aString   = field{read: (*encoder).str}
-	strings1  = field{(*encoder).strs, textKind} // one or more
-	anyText   = field{read: func(e *encoder) { e.put(e.text()...) }}
-	aQuoted   = field{read: (*encoder).quotedText}
-	aTag      = field{read: (*encoder).tag}
-	aRegexp   = field{read: (*encoder).substitution}
-	someHex   = field{read: func(e *encoder) { e.hex(1, 0) }}
-	base64s   = field{read: (*encoder).base64}
-	aSalt     = field{read: (*encoder).salt}
-	aHash     = field{read: (*encoder).hashedOwner}
-	aType     = field{read: (*encoder).coveredType}
-	types0    = field{read: func(e *encoder) { e.bitmap(0) }} // any number of types
-	types1    = field{read: func(e *encoder) { e.bitmap(1) }}
-	prefixes  = field{read: (*encoder).apl}
-	aHIP      = field{read: (*encoder).hip}
-	aPlace    = field{read: (*encoder).loc}
-	params    = field{read: (*encoder).params}
-	keyFlags  = field{read: (*encoder).keyFlags}
-	algorithm = field{read: func(e *encoder) { e.coded(algorithms, 1) }}
-	digestTyp = field{read: func(e *encoder) { e.coded(digestTypes, 1) }}
-	certType  = field{read: func(e *encoder) { e.coded(certTypes, 2) }}
-	hashType  = field{read: func(e *encoder) { e.coded(hashes, 1) }}
-	protocol  = field{read: func(e *encoder) { e.coded(protocols, 1) }}
+	aUint8        = field{read: func(e *encoder) { e.uint(1) }}
+	aUint16       = field{read: func(e *encoder) { e.uint(2) }}
+	aUint32       = field{read: func(e *encoder) { e.uint(4) }}
+	aPeriod       = field{read: (*encoder).period} // seconds, or a time with units
+	aDate         = field{read: (*encoder).date}
+	anIPv4        = field{read: func(e *encoder) { e.address(string(e.word()), 4) }}
+	anIPv6        = field{read: func(e *encoder) { e.address(string(e.word()), 16) }}
+	aLocator      = field{read: func(e *encoder) { e.groups(locator, ":") }}
+	anEUI48       = field{read: func(e *encoder) { e.groups(eui48, "-") }}
+	anEUI64       = field{read: func(e *encoder) { e.groups(eui64, "-") }}
+	aString       = field{read: (*encoder).str}
+	someStrings   = field{(*encoder).strs, textKind} // one or more
+	anyText       = field{read: func(e *encoder) { e.put(e.text()...) }}
+	aQuoted       = field{read: (*encoder).quotedText}
+	aTag          = field{read: (*encoder).tag}
+	aRegexp       = field{read: (*encoder).substitution}
+	someHex       = field{read: func(e *encoder) { e.hex(1, 0) }}
+	someBase64    = field{read: (*encoder).base64}
+	aSalt         = field{read: (*encoder).salt}
+	aHashedOwner  = field{read: (*encoder).hashedOwner}
+	aType         = field{read: (*encoder).coveredType}
+	anyTypes      = field{read: func(e *encoder) { e.bitmap(0) }} // any number of types
+	someTypes     = field{read: func(e *encoder) { e.bitmap(1) }}
+	prefixes      = field{read: (*encoder).apl}
+	aHIP          = field{read: (*encoder).hip}
+	aLocation     = field{read: (*encoder).loc}
+	serviceParams = field{read: (*encoder).params}
+	keyFlags      = field{read: (*encoder).keyFlags}
+	algorithm     = field{read: func(e *encoder) { e.coded(algorithms, 1) }}
+	digestType    = field{read: func(e *encoder) { e.coded(digestTypes, 1) }}
+	certType      = field{read: func(e *encoder) { e.coded(certTypes, 2) }}
+	hashType      = field{read: func(e *encoder) { e.coded(hashes, 1) }}
+	protocol      = field{read: func(e *encoder) { e.coded(protocols, 1) }}
 
 	// The length of a digest, by its type, which stands before it; those not named
 	// may have any.
-	dsDigest    = field{read: func(e *encoder) { e.digest(1, map[byte]int{1: 20, 2: 32, 4: 48}) }}
-	fingerprint = field{read: func(e *encoder) { e.digest(0, map[byte]int{1: 20, 2: 32}) }}
+	dsDigest    = field{read: digest(1, map[byte]int{1: 20, 2: 32, 4: 48})}
+	fingerprint = field{read: digest(0, map[byte]int{1: 20, 2: 32})}
 	zoneDigest  = field{read: (*encoder).zoneDigest}
-
-	unread = field{(*encoder).unread, opaque}
 )
 
 // The fields of each type that named 9.18 takes as text. What it knows by name
@@ -77,67 +82,47 @@ var layouts = map[uint16][]field{
 	dns.TypeA:          {anIPv4},
 	dns.TypeNS:         {aHost},
 	dns.TypeCNAME:      {aName},
-	dns.TypeSOA:        {aHost, aMbox, aUint32, aPeriod, aPeriod, aPeriod, aPeriod},
+	dns.TypeSOA:        {aHost, aMailbox, aUint32, aPeriod, aPeriod, aPeriod, aPeriod},
 	dns.TypeMB:         {aName},
 	dns.TypeMG:         {aName},
 	dns.TypeMR:         {aName},
-	typeWKS:            {unread},
 	dns.TypePTR:        {aName},
 	dns.TypeHINFO:      {aString, aString},
-	dns.TypeMINFO:      {aMbox, aMbox},
+	dns.TypeMINFO:      {aMailbox, aMailbox},
 	dns.TypeMX:         {aUint16, aHost},
-	dns.TypeTXT:        {strings1},
-	dns.TypeRP:         {aMbox, aName},
+	dns.TypeTXT:        {someStrings},
+	dns.TypeRP:         {aMailbox, aName},
 	dns.TypeAFSDB:      {aUint16, aHost},
-	dns.TypeX25:        {unread},
-	dns.TypeISDN:       {unread},
 	dns.TypeRT:         {aUint16, aHost},
-	typeNSAP:           {unread},
 	dns.TypeNSAPPTR:    {aName},
-	dns.TypeSIG:        {aType, algorithm, aUint8, aUint32, aDate, aDate, aUint16, aName, unread},
-	dns.TypeKEY:        {unread},
 	dns.TypePX:         {aUint16, aName, aName},
-	dns.TypeGPOS:       {unread},
 	dns.TypeAAAA:       {anIPv6},
-	dns.TypeLOC:        {aPlace},
-	dns.TypeNXT:        {aName, unread},
-	dns.TypeEID:        {someHex},
-	dns.TypeNIMLOC:     {someHex},
+	dns.TypeLOC:        {aLocation},
 	dns.TypeSRV:        {aUint16, aUint16, aUint16, aHost},
-	dns.TypeATMA:       {unread},
 	dns.TypeNAPTR:      {aUint16, aUint16, aString, aString, aRegexp, aName},
 	dns.TypeKX:         {aUint16, aName},
-	dns.TypeCERT:       {certType, aUint16, algorithm, base64s},
-	typeA6:             {unread},
+	dns.TypeCERT:       {certType, aUint16, algorithm, someBase64},
 	dns.TypeDNAME:      {aName},
-	typeSINK:           {unread},
 	dns.TypeAPL:        {prefixes},
-	dns.TypeDS:         {aUint16, algorithm, digestTyp, dsDigest},
+	dns.TypeDS:         {aUint16, algorithm, digestType, dsDigest},
 	dns.TypeSSHFP:      {aUint8, aUint8, fingerprint},
-	dns.TypeIPSECKEY:   {unread},
-	dns.TypeRRSIG:      {aType, algorithm, aUint8, aUint32, aDate, aDate, aUint16, aSigner, base64s},
-	dns.TypeNSEC:       {aName, types1},
-	dns.TypeDNSKEY:     {keyFlags, protocol, algorithm, base64s},
-	dns.TypeDHCID:      {base64s},
-	dns.TypeNSEC3:      {hashType, aUint8, aUint16, aSalt, aHash, types0},
+	dns.TypeRRSIG:      {aType, algorithm, aUint8, aUint32, aDate, aDate, aUint16, aSigner, someBase64},
+	dns.TypeNSEC:       {aName, someTypes},
+	dns.TypeDNSKEY:     {keyFlags, protocol, algorithm, someBase64},
+	dns.TypeDHCID:      {someBase64},
+	dns.TypeNSEC3:      {hashType, aUint8, aUint16, aSalt, aHashedOwner, anyTypes},
 	dns.TypeNSEC3PARAM: {hashType, aUint8, aUint16, aSalt},
 	dns.TypeTLSA:       {aUint8, aUint8, aUint8, someHex},
 	dns.TypeSMIMEA:     {aUint8, aUint8, aUint8, someHex},
 	dns.TypeHIP:        {aHIP},
-	dns.TypeNINFO:      {strings1},
-	dns.TypeRKEY:       {unread},
-	dns.TypeTALINK:     {aName, aName},
-	dns.TypeCDS:        {aUint16, algorithm, digestTyp, dsDigest},
-	dns.TypeCDNSKEY:    {keyFlags, protocol, algorithm, base64s},
-	dns.TypeOPENPGPKEY: {base64s},
-	dns.TypeCSYNC:      {aUint32, aUint16, types0},
+	dns.TypeCDS:        {aUint16, algorithm, digestType, dsDigest},
+	dns.TypeCDNSKEY:    {keyFlags, protocol, algorithm, someBase64},
+	dns.TypeOPENPGPKEY: {someBase64},
+	dns.TypeCSYNC:      {aUint32, aUint16, anyTypes},
 	dns.TypeZONEMD:     {aUint32, aUint8, aUint8, zoneDigest},
-	dns.TypeSVCB:       {aUint16, aTarget, params},
-	dns.TypeHTTPS:      {aUint16, aTarget, params},
-	typeDSYNC:          {aType, unread},
-	typeHHIT:           {unread},
-	typeBRID:           {unread},
-	dns.TypeSPF:        {strings1},
+	dns.TypeSVCB:       {aUint16, aTarget, serviceParams},
+	dns.TypeHTTPS:      {aUint16, aTarget, serviceParams},
+	dns.TypeSPF:        {someStrings},
 	dns.TypeNID:        {aUint16, aLocator},
 	dns.TypeL32:        {aUint16, anIPv4},
 	dns.TypeL64:        {aUint16, aLocator},
@@ -146,44 +131,34 @@ var layouts = map[uint16][]field{
 	dns.TypeEUI64:      {anEUI64},
 	dns.TypeURI:        {aUint16, aUint16, aQuoted},
 	dns.TypeCAA:        {aUint8, aTag, anyText},
-	dns.TypeAVC:        {strings1},
-	typeDOA:            {unread},
-	dns.TypeAMTRELAY:   {unread},
-	dns.TypeRESINFO:    {strings1},
-	typeWALLET:         {unread},
-	dns.TypeTA:         {aUint16, algorithm, digestTyp, dsDigest},
-	dns.TypeDLV:        {aUint16, algorithm, digestTyp, dsDigest},
-	typeKEYDATA:        {unread},
+	dns.TypeRESINFO:    {someStrings},
 }
 
-// The types that miekg/dns has no name for.
-const (
-	typeWKS     = 11
-	typeNSAP    = 22
-	typeA6      = 38
-	typeSINK    = 40
-	typeDSYNC   = 66
-	typeHHIT    = 67
-	typeBRID    = 68
-	typeDOA     = 259
-	typeWALLET  = 262
-	typeKEYDATA = 65533
-)
+// unvalidated are the types that named 9.18 takes as text too, and next to no zone
+// has: see errUnvalidated.
+var unvalidated = func() map[uint16]bool {
+	types := map[uint16]bool{}
+	for _, word := range strings.Fields(`A6 AMTRELAY ATMA AVC BRID DLV DOA DSYNC EID GPOS HHIT IPSECKEY ISDN
+		KEY KEYDATA NIMLOC NINFO NSAP NXT RKEY SIG SINK TA TALINK WALLET WKS X25`) {
+		code, _ := typeCode([]byte(word))
+		types[code] = true
+	}
+	return types
+}()
 
 // caseMatters are the types with names in which named 9.18 tells case when it
 // looks for records that stand twice.
 var caseMatters = map[uint16]bool{
-	dns.TypeNSEC: true, dns.TypeHIP: true, dns.TypeTALINK: true,
-	dns.TypeSVCB: true, dns.TypeHTTPS: true, dns.TypeLP: true,
+	dns.TypeNSEC: true, dns.TypeHIP: true, dns.TypeSVCB: true, dns.TypeHTTPS: true, dns.TypeLP: true,
 }
 
 // namePlaces are the words that are names, for the types whose names stand at the
 // same place in all data.
 var namePlaces = func() map[uint16][]int {
-	places := map[uint16][]int{typeDSYNC: {3}}
+	places := map[uint16][]int{dns.TypeSIG: {7}, dns.TypeNXT: {0}, dns.TypeTALINK: {0, 1}, typeDSYNC: {3}}
 	for typ, fields := range layouts {
 		for i, f := range fields {
-			if f.kind.isName() {
+			if f.kind != noName && f.kind != textKind {
 				places[typ] = append(places[typ], i)
 			}
 		}
@@ -199,12 +174,9 @@ func nameFields(typ uint16, toks []token) []int {
 	}
 	places := namePlaces[typ]
 	switch typ {
-	case typeA6: // bits, the rest of the address unless all 128 are left out, the name of the prefix
-		switch {
-		case len(toks) > 1 && wordIs(toks[0], 128):
-			places = []int{1}
-		case len(toks) > 2 && !wordIs(toks[0], 0):
-			places = []int{2}
+	case typeA6: // bits, the rest of the address, the name of the prefix, which stands last
+		if len(toks) > 1 && !wordIs(toks[0], 0) {
+			places = []int{len(toks) - 1}
 		}
 	case dns.TypeIPSECKEY: // precedence, kind of gateway, algorithm, gateway
 		if len(toks) > 3 && wordIs(toks[1], 3) {

@@ -9,7 +9,7 @@ import (
 // A place on earth (RFC 1876, section 3): latitude and longitude, of which minutes
 // and seconds may be missing, altitude, and up to three sizes. Of a size named
 // takes the sign of the whole metres only.
-var aLocation = func() *regexp.Regexp {
+var locationForm = func() *regexp.Regexp {
 	const (
 		angle  = `(\d+)(?: (\d+)(?: \+?(\d+\.?\d{0,3}|\.\d{1,3}))?)? `
 		metres = ` ([+-]?\d+(?:\.\d{0,2})?|-?\.\d{1,2})m?`
@@ -20,7 +20,7 @@ var aLocation = func() *regexp.Regexp {
 }()
 
 func (e *encoder) loc() {
-	m := aLocation.FindStringSubmatch(e.joined(1, " "))
+	m := locationForm.FindStringSubmatch(e.joined(1, " "))
 	if m == nil {
 		e.fail("not a place such as 52 14 05 N 0 8 50.5 E 10m")
 		return

@@ -14,10 +14,10 @@ import (
 
 // Data is put in wire form here, by the table in layout.go, and only then becomes a
 // record of miekg/dns. That library is not asked to read the text: it takes what
-// named refuses (TXT \256, a string of 300 bytes, which it splits, MX without data),
-// refuses what named takes (DNSKEY 256 3 RSASHA256, an unquoted NAPTR), and does
-// not say which word is wrong. To look for its gaps takes as many rules as to
-// read. It does read "\# n hex" of the types that it knows.
+// named refuses (TXT \256, an MX without data, "DS 1 8 1 zz"), refuses what named
+// takes (DNSKEY 256 3 RSASHA256, an unquoted NAPTR), and does not say which word is
+// wrong. To look for its gaps takes as many rules as to read. It does unpack the
+// bytes of "\# n hex", which are then judged as the text that they stand for.
 
 // A dataError is data that named refuses. The place is a word, so that the caller
 // can say line and column.
@@ -34,14 +34,11 @@ func (e *dataError) Unwrap() error { return e.err }
 // no zone has, and some forms that are rare in types that are not.
 var errUnvalidated = errors.New("not validated")
 
-func (e *encoder) unvalidated(what string) {
+func (e *encoder) noVerdict(what string) {
 	if e.err == nil {
-		e.err = &dataError{tok: e.next - 1, err: errUnvalidated,
-			reason: what + ` is not validated, and can only be written as \# n hex`}
+		e.err = &dataError{tok: e.next - 1, reason: "not validated: " + what, err: errUnvalidated}
 	}
 }
-
-func (e *encoder) unread() { e.unvalidated("data of this type") }
 
 // encodeData puts the words of a record's data in wire form, names relative to
 // origin, and refuses what named 9.18 refuses. The error is a *dataError. With
@@ -57,14 +54,15 @@ func encode(typ uint16, toks []token, origin string) (wire []byte, names [][2]in
 		return nil, nil, &dataError{tok: -1, reason: fmt.Sprintf("type %s %v", typeName(typ), err)}
 	}
 	e := &encoder{toks: toks, origin: origin, wire: make([]byte, 0, 64)}
-	fields, known := layouts[typ]
-	switch {
+	switch fields := layouts[typ]; {
 	case isGeneric(typ, toks):
-		e.generic(typ, known)
-	case known:
+		e.generic(typ, fields != nil)
+	case fields != nil:
 		for _, f := range fields {
 			f.read(e)
 		}
+	case unvalidated[typ]:
+		e.noVerdict("data of this type")
 	default:
 		e.anyWord()
 		e.fail(`data of type %s must be written as \# n hex`, typeName(typ))
@@ -91,11 +89,13 @@ func (e *encoder) generic(typ uint16, known bool) {
 	if size > 0 {
 		e.hex(1, size)
 	}
-	if e.err != nil || e.more() || !known {
+	if e.err != nil || e.more() {
 		return
 	}
-	if fields := layouts[typ]; fields[len(fields)-1].kind == opaque {
-		e.unvalidated("data of this type")
+	if unvalidated[typ] {
+		e.noVerdict("data of this type")
+	}
+	if !known {
 		return
 	}
 	wire, names, err := viaText(typ, e.wire)
@@ -105,10 +105,10 @@ func (e *encoder) generic(typ uint16, known bool) {
 		e.err = err
 	case err == nil && bytes.Equal(wire, e.wire):
 		if (typ == dns.TypeDNSKEY || typ == dns.TypeCDNSKEY) && wire[3] == 253 {
-			e.unvalidated("the name before a PRIVATEDNS key")
+			e.noVerdict("the name before a PRIVATEDNS key")
 		}
 	case narrower[typ]:
-		e.unvalidated("this form")
+		e.noVerdict("this form")
 	default:
 		e.err = &dataError{tok: -1, reason: "not the data of a " + typeName(typ)}
 	}
@@ -116,7 +116,8 @@ func (e *encoder) generic(typ uint16, known bool) {
 
 // viaText writes bytes as text and encodes that again.
 func viaText(typ uint16, wire []byte) ([]byte, [][2]int, error) {
-	rr, err := unpackData(dns.RR_Header{Name: ".", Rrtype: typ, Class: dns.ClassINET}, wire)
+	h := dns.RR_Header{Name: ".", Rrtype: typ, Class: dns.ClassINET, Rdlength: uint16(len(wire))}
+	rr, _, err := dns.UnpackRRWithHeader(h, wire, 0)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -159,39 +160,14 @@ func rdataRR(owner string, ttl uint32, typ uint16, toks []token, origin string) 
 	if wire == nil {
 		return nil, err
 	}
-	h := dns.RR_Header{Name: owner, Rrtype: typ, Class: dns.ClassINET, Ttl: ttl}
-	rr, unpackErr := unpackData(h, wire)
-	if unpackErr == nil && len(wire) > 0 {
-		if again, packErr := packData(rr); packErr == nil && bytes.Equal(again, wire) {
-			return rr, err
+	h := dns.RR_Header{Name: owner, Rrtype: typ, Class: dns.ClassINET, Ttl: ttl, Rdlength: uint16(len(wire))}
+	// Of a prefix in an APL the library would drop the bits of the host.
+	if err == nil && len(wire) > 0 && typ != dns.TypeAPL {
+		if rr, _, unpackErr := dns.UnpackRRWithHeader(h, wire, 0); unpackErr == nil {
+			return rr, nil
 		}
 	}
-	h.Rdlength = uint16(len(wire))
 	return &dns.RFC3597{Hdr: h, Rdata: hex.EncodeToString(wire)}, err
-}
-
-func unpackData(h dns.RR_Header, wire []byte) (dns.RR, error) {
-	h.Rdlength = uint16(len(wire))
-	rr, _, err := dns.UnpackRRWithHeader(h, wire, 0)
-	return rr, err
-}
-
-// packData is the data of a record in wire form.
-func packData(rr dns.RR) ([]byte, error) {
-	const fixed = 10 // type, class, TTL, length
-	buf := make([]byte, dns.Len(rr)+64)
-	n, err := dns.PackRR(rr, buf, 0, nil, false)
-	if err != nil {
-		buf = make([]byte, 256+fixed+1<<16) // some Len fall short
-		if n, err = dns.PackRR(rr, buf, 0, nil, false); err != nil {
-			return nil, err
-		}
-	}
-	_, at, err := dns.UnpackDomainName(buf, 0)
-	if err != nil {
-		return nil, err
-	}
-	return buf[at+fixed : n], nil
 }
 
 // RR returns the record in the form of github.com/miekg/dns, which compares, packs
@@ -261,7 +237,7 @@ func dataText(typ uint16, toks []token, origin string) string {
 		if i > 0 && !touches(toks[i-1], t) {
 			b.WriteByte(' ')
 		}
-		if !t.quoted && slices.Contains(names, i) {
+		if _, isName := slices.BinarySearch(names, i); isName && !t.quoted {
 			if name, err := absoluteName(t.text, origin); err == nil {
 				b.WriteString(name)
 				continue

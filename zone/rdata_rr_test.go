@@ -115,10 +115,8 @@ func TestNameFieldsOfGoodData(t *testing.T) {
 			require.NoError(t, err, c.text)
 			toks[at].text = []byte(name)
 		}
-		rr, err := rdataRR("a.", 0, code, toks, "elsewhere.")
+		got, err := encodeData(code, toks, "elsewhere.")
 		require.NoError(t, err, c.text)
-		got, err := packData(rr)
-		require.NoError(t, err)
 		assert.Equal(t, want, got, c.text)
 	}
 }
@@ -147,7 +145,7 @@ func TestWireDataAsNamedCompares(t *testing.T) {
 	rows := [][2]string{
 		{"NS a.b.", "NS A.b."}, {"MX 1 a", "MX 1 A"}, {"PTR a", "PTR A"}, {"SRV 1 1 1 a", "SRV 1 1 1 A"}, {"HTTPS 1 a", "HTTPS 1 A"},
 		{"SVCB 1 a", "SVCB 1 A"}, {`NAPTR 1 1 "a" "" "" a`, `NAPTR 1 1 "a" "" "" A`}, {`NAPTR 1 1 "a" "" "" a`, `NAPTR 1 1 "A" "" "" a`},
-		{"RP a b", "RP a B"}, {"MINFO a b", "MINFO A b"}, {"PX 1 a b", "PX 1 a B"}, {"KX 1 a", "KX 1 A"}, {"LP 1 a", "LP 1 A"}, {"TALINK a b", "TALINK a B"},
+		{"RP a b", "RP a B"}, {"MINFO a b", "MINFO A b"}, {"PX 1 a b", "PX 1 a B"}, {"KX 1 a", "KX 1 A"}, {"LP 1 a", "LP 1 A"},
 		{"NSAP-PTR a", "NSAP-PTR A"},
 		{"HIP 2 20 AwEAAQ== a", "HIP 2 20 AwEAAQ== A"}, {"NSEC a A", "NSEC A A"},
 		{"RRSIG MX 8 2 3600 20300101000000 20200101000000 1234 a AA==", "RRSIG MX 8 2 3600 20300101000000 20200101000000 1234 A AA=="},
@@ -247,9 +245,8 @@ func FuzzRR(f *testing.F) {
 			require.ErrorAs(t, err, &bad)
 			return
 		}
-		wire, err := packData(rr)
+		_, err = dns.PackRR(rr, make([]byte, 1<<17), 0, nil, false)
 		require.NoError(t, err)
-		require.LessOrEqual(t, len(wire), 1<<16-1)
 		_ = rr.String()
 	})
 }

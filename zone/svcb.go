@@ -1,7 +1,6 @@
 package zone
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/binary"
 	"regexp"
@@ -62,58 +61,72 @@ func (e *encoder) params() {
 	}
 }
 
-// param reads one parameter. A key that is written as key0 and so on has its value
-// as bytes.
+// param reads one parameter.
 func (e *encoder) param(name, value string) param {
+	start := len(e.wire)
 	key, ok := paramKey(name)
-	known := slices.Index(paramKeys, name) // in lower case only
-	if !ok || known < 0 && !strings.HasPrefix(name, "key") {
-		e.fail("not a parameter that named knows")
-		return param{}
+	switch {
+	case !ok || int(key) < len(paramKeys) && name != paramKeys[key] && name[0] != 'k':
+		e.fail("not a parameter that named knows") // names are in lower case
+	case int(key) < len(paramKeys) && name != paramKeys[key]:
+		e.noVerdict("a number for a parameter that has a name")
+	default:
+		e.paramValue(key, value)
 	}
-	v := &encoder{toks: e.toks, next: e.next}
-	switch known {
+	p := param{key, slices.Clone(e.wire[start:])}
+	e.wire = e.wire[:start]
+	return p
+}
+
+// paramValue puts the value of a parameter.
+func (e *encoder) paramValue(key uint16, value string) {
+	switch key {
 	case keyMandatory:
 		var keys []uint16
 		for part := range strings.SplitSeq(value, ",") {
 			key, ok := paramKey(part)
 			if !ok {
-				v.fail("not a list of parameters")
+				e.fail("not a list of parameters")
 			}
 			keys = append(keys, key)
 		}
 		slices.Sort(keys)
+		if len(slices.Compact(slices.Clone(keys))) < len(keys) {
+			e.fail("a parameter is mandatory twice")
+		}
 		for _, key := range keys {
-			v.number(uint64(key), 2)
+			e.number(uint64(key), 2)
 		}
 	case keyALPN:
-		v.alpn(value)
+		e.alpn(value)
 	case keyNoDefaultALPN:
-		v.put([]byte(value)...)
+		if value != "" {
+			e.fail("no-default-alpn has no value")
+		}
 	case keyPort:
 		port, ok := decimal([]byte(value), 1<<16-1)
 		if !ok {
-			v.fail("not a port")
+			e.fail("not a port")
 		}
-		v.number(port, 2)
+		e.number(port, 2)
 	case keyIPv4Hint, keyIPv6Hint:
 		for part := range strings.SplitSeq(value, ",") {
-			v.address(part, map[int]int{keyIPv4Hint: 4, keyIPv6Hint: 16}[known])
+			e.address(part, map[uint16]int{keyIPv4Hint: 4, keyIPv6Hint: 16}[key])
 		}
 	case keyECH:
-		v.decodeBase64(value)
+		e.decodeBase64(value)
+	case keyDoHPath:
+		if !aTemplate.MatchString(value) {
+			e.noVerdict("a path that does not end in {?dns}")
+		}
+		e.put([]byte(value)...)
 	default:
 		text, ok := unescape([]byte(value))
 		if !ok {
-			v.fail("a bad escape")
+			e.fail("a bad escape")
 		}
-		v.put(text...)
+		e.put(text...)
 	}
-	v.checkParam(key)
-	if e.err == nil {
-		e.err = v.err
-	}
-	return param{key, v.wire}
 }
 
 // paramKey reads a key, by name in any case or by number without leading zeros.
@@ -160,36 +173,3 @@ func (e *encoder) alpn(value string) {
 // aTemplate is a DoH template of the form that resolvers use (RFC 9461, section 5).
 // What else named takes is not validated.
 var aTemplate = regexp.MustCompile(`^/[-A-Za-z0-9._~/]*\{\?dns\}$`)
-
-// checkParam wants the bytes of a value to be such as the key has: a key may be
-// written as a number.
-func (e *encoder) checkParam(key uint16) {
-	ok, v := true, e.wire
-	switch key {
-	case keyMandatory:
-		ok = len(v) > 0 && len(v)%2 == 0
-		for i := 2; ok && i < len(v); i += 2 {
-			ok = bytes.Compare(v[i-2:i], v[i:i+2]) < 0
-		}
-	case keyALPN:
-		ok = len(v) > 0
-		for rest := v; ok && len(rest) > 0; rest = rest[min(len(rest), 1+int(rest[0])):] {
-			ok = rest[0] > 0 && int(rest[0]) < len(rest)
-		}
-	case keyNoDefaultALPN:
-		ok = len(v) == 0
-	case keyPort:
-		ok = len(v) == 2
-	case keyIPv4Hint:
-		ok = len(v) > 0 && len(v)%4 == 0
-	case keyIPv6Hint:
-		ok = len(v) > 0 && len(v)%16 == 0
-	case keyDoHPath:
-		if !aTemplate.Match(v) {
-			e.unvalidated("a path that does not end in {?dns}")
-		}
-	}
-	if !ok {
-		e.fail("not a value for this parameter")
-	}
-}
