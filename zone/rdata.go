@@ -99,11 +99,11 @@ func (e *encoder) generic(typ uint16, known bool) {
 		return
 	}
 	wire, names, err := viaText(typ, e.wire)
-	e.names = names
 	switch {
 	case errors.Is(err, errUnvalidated):
 		e.err = err
 	case err == nil && bytes.Equal(wire, e.wire):
+		e.names = names
 		if (typ == dns.TypeDNSKEY || typ == dns.TypeCDNSKEY) && wire[3] == 253 {
 			e.noVerdict("the name before a PRIVATEDNS key")
 		}

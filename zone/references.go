@@ -23,11 +23,11 @@ func holdsAddress(typ uint16, toks []token, addrs []netip.Addr) bool {
 		}
 	}
 	// Of data that cannot be encoded there are still the words.
-	wire, _ := encodeData(typ, toks, ".")
+	wire, err := encodeData(typ, toks, ".")
 	switch fields := layouts[typ]; {
-	case typ == dns.TypeAPL && wire != nil:
+	case typ == dns.TypeAPL && err == nil:
 		return slices.ContainsFunc(addressPrefixes(wire), func(p netip.Prefix) bool { return contains(p, addrs) })
-	case wire != nil && len(fields) == 1 && fields[0].kind == textKind:
+	case err == nil && len(fields) == 1 && fields[0].kind == textKind:
 		// SPF joins the strings without a blank (RFC 7208, section 3.3).
 		var text []byte
 		for len(wire) > 0 {
