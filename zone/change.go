@@ -1,6 +1,7 @@
 package zone
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -24,7 +25,10 @@ func (f *File) validate(g *given) error {
 	if !below(g.name, f.apex.text) {
 		return &ValueError{Field: "owner", Value: g.name, Reason: "not in the zone " + f.apex.text}
 	}
-	if _, err := rdataRR(g.name, 0, dns.ClassINET, g.typ, g.data, f.apex.text); err != nil {
+	if wire, err := encodeData(g.typ, g.data, f.apex.text); wire == nil {
+		if errors.Is(err, errUnvalidated) {
+			err = fmt.Errorf(`%w; it can be written as \# n hex`, err)
+		}
 		return &ValueError{Field: typeName(g.typ), Value: joinTokens(g.data), Reason: err.Error()}
 	}
 	return nil
@@ -70,16 +74,6 @@ func wholeTTL(d time.Duration) (uint32, error) {
 		return 0, &ValueError{Field: "TTL", Value: d.String(), Reason: "not whole seconds from 0 to 2147483647"}
 	}
 	return uint32(d / time.Second), nil
-}
-
-// dataKey is equal for data that are the same record to named.
-func dataKey(typ uint16, toks []token, origin string) string {
-	if rr, err := rdataRR(".", 0, dns.ClassINET, typ, toks, origin); err == nil {
-		if wire, err := wireData(rr); err == nil {
-			return string(wire)
-		}
-	}
-	return "text:" + dataText(typ, toks, origin)
 }
 
 func (m *member) key() string { return dataKey(m.typ, m.data, m.origin.text) }

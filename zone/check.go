@@ -89,7 +89,7 @@ func (c *checker) record(m *member) {
 	if m.entry.flags&outside != 0 {
 		c.report(c.at(m, -1), Error, "%s is not in the zone %s: named ignores the record", m.name(), c.f.apex.text)
 	}
-	rr, err := rdataRR(".", 0, dns.ClassINET, m.typ, m.data, m.origin.text)
+	rr, err := rdataRR(".", 0, m.typ, m.data, m.origin.text)
 	if err == nil && !m.made { // named does not check the names that it makes
 		err = checkNames(m.name(), m.typ, m.data, m.origin.text)
 	}
@@ -106,7 +106,7 @@ func (c *checker) record(m *member) {
 		c.report(c.at(m, -1), Error, "%s record of %s: %v", typeName(m.typ), m.name(), err)
 	}
 	c.dots(m)
-	if err != nil || m.entry.flags&outside != 0 {
+	if err != nil && !errors.Is(err, errUnvalidated) || m.entry.flags&outside != 0 {
 		return
 	}
 	switch x := rr.(type) {

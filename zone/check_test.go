@@ -20,7 +20,8 @@ func TestCheck(t *testing.T) {
 	}{
 		{"sound", "www A 192.0.2.2\n", nil, true},
 		{"CNAME and other data", "www CNAME ns1\nwww A 192.0.2.2\n", []string{"6:1: error: www.example.net. has a CNAME, in line 5, and so may have no A record"}, false},
-		{"CNAME and what signs it", "www CNAME ns1\n KEY 256 3 8 AQAB\n", nil, true},
+		{"CNAME and what signs it", "www CNAME ns1\n KEY 256 3 8 AQAB\n", []string{"6:1: warning: KEY record of www.example.net.: not validated"}, true},
+		{"CNAME and what is not validated", "www CNAME ns1\n X25 1234\n", []string{"6:1: error: www.example.net. has a CNAME, in line 5, and so may have no X25 record", "6:1: warning: X25 record of www.example.net.: not validated"}, false},
 		{"two CNAMEs", "www CNAME ns1\n CNAME ns2\n", []string{"6:1: error: a second CNAME record"}, false},
 		{"the same CNAME twice", "www CNAME ns1\nWWW CNAME NS1\n", []string{"6:1: warning: the same CNAME record of www.example.net. stands in line 5"}, true},
 		{"two DNAMEs", "www DNAME example.org.\n DNAME example.com.\n", []string{"6:1: error: a second DNAME record"}, false},

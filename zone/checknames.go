@@ -16,7 +16,7 @@ func checkNames(owner string, typ uint16, toks []token, origin string) error {
 	switch typ {
 	case dns.TypeA, dns.TypeAAAA:
 		bad = badHostname(withoutMSDCS(owner), true)
-	case dns.TypeMX, 11, 38: // WKS, A6
+	case dns.TypeMX:
 		bad = badHostname(owner, true)
 	case dns.TypeNSEC3:
 		label, _, _ := strings.Cut(owner, ".")
@@ -30,29 +30,24 @@ func checkNames(owner string, typ uint16, toks []token, origin string) error {
 		return nil // named does not look into it
 	}
 	for _, at := range nameFields(typ, toks) {
-		kind := aName
+		kind := anyName
 		switch typ {
-		case 38:
-			kind = aHost
 		case dns.TypeSVCB, dns.TypeHTTPS:
 			if !wordIs(toks[0], 0) { // an alias may point anywhere
-				kind = aHost
+				kind = hostName
 			}
 		case dns.TypePTR:
 			if isReverse(owner) {
-				kind = aHost
+				kind = hostName
 			}
 		default:
 			if fields := layouts[typ]; at < len(fields) {
-				kind = fields[at]
+				kind = fields[at].kind
 			}
 		}
-		if kind == aName {
-			continue
-		}
 		name, err := absoluteName(toks[at].text, origin)
-		if err == nil && (kind == aHost && badHostname(name, false) || kind == aMailbox && badMailbox(name)) {
-			what := map[field]string{aHost: "host", aMailbox: "mailbox"}[kind]
+		if err == nil && (kind == hostName && badHostname(name, false) || kind == mailboxName && badMailbox(name)) {
+			what := map[fieldKind]string{hostName: "host", mailboxName: "mailbox"}[kind]
 			return &dataError{tok: at, reason: fmt.Sprintf("%q cannot be the name of a %s (check-names)", toks[at].text, what)}
 		}
 	}

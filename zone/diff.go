@@ -2,7 +2,6 @@ package zone
 
 import (
 	"cmp"
-	"encoding/binary"
 	"fmt"
 	"iter"
 	"slices"
@@ -108,19 +107,12 @@ func typeOrder(typ string) string {
 // meaning is equal for records that are equal: owner, class, type, TTL, and data
 // in wire form.
 func meaning(r Record) string {
-	rr, err := r.RR()
-	if err == nil {
-		header := rr.Header()
-		key := make([]byte, 256, 320) // a name has 255 bytes
-		n, err := dns.PackDomainName(dns.CanonicalName(header.Name), key, 0, nil, false)
-		data, errData := wireData(rr)
-		if err == nil && errData == nil {
-			key = binary.BigEndian.AppendUint16(key[:n], header.Class)
-			key = binary.BigEndian.AppendUint16(key, header.Rrtype)
-			key = binary.BigEndian.AppendUint32(key, header.Ttl)
-			return string(append(key, data...))
-		}
+	owner, nameErr := absoluteName([]byte(r.Owner), ".")
+	typ, ok := typeCode([]byte(r.Type))
+	toks, err := dataTokens(r.Data)
+	if nameErr == nil && ok && err == nil {
+		r.Owner, r.Type, r.Data = owner, typeName(typ), dataKey(typ, toks, ".")
 	}
-	r.Owner = strings.ToLower(r.Owner)
+	r.Owner = nameKey(r.Owner)
 	return Change{Record: r}.String()
 }

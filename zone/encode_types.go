@@ -1,235 +1,247 @@
 package zone
 
 import (
-	"encoding/base64"
-	"fmt"
-	"net"
+	"bytes"
+	"encoding/base32"
+	"encoding/binary"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
-// nsap takes "0x" and pairs of digits, with dots anywhere (RFC 1706).
-func (e *encoder) nsap() error {
-	text, err := e.word()
-	if err != nil {
-		return err
-	}
-	rest, ok := strings.CutPrefix(strings.ToLower(string(text)), "0x")
-	if !ok || strings.Trim(rest, ".") == "" {
-		return e.fail("not 0x and pairs of hexadecimal digits")
-	}
-	return e.decode(strings.ReplaceAll(rest, ".", ""), nil, hexString, "0x and pairs of hexadecimal digits")
-}
+// The fields that one type has, or few.
 
-// atma takes "+" and digits, or pairs of hexadecimal digits, with single dots
-// between.
-func (e *encoder) atma() error {
-	text, err := e.word()
-	if err != nil {
-		return err
-	}
-	digits, isNumber := strings.CutPrefix(string(text), "+")
-	if digits == "" || strings.Contains("."+digits+".", "..") {
-		return e.fail("not an ATM address")
-	}
-	digits = strings.ReplaceAll(digits, ".", "")
-	if isNumber {
-		e.wire = append(e.wire, 1)
-		if strings.Trim(digits, "0123456789") != "" {
-			return e.fail("not + and digits")
+// coveredType takes a type as a word or as a number (RRSIG).
+func (e *encoder) coveredType() {
+	text := e.word()
+	code, ok := typeCode(text)
+	if !ok {
+		n, err := strconv.ParseUint(strings.TrimPrefix(string(text), "+"), 10, 16)
+		if code = uint16(n); err != nil {
+			e.fail("not a type")
 		}
-		e.wire = append(e.wire, digits...)
-		return nil
 	}
-	e.wire = append(e.wire, 0)
-	return e.decode(digits, nil, hexString, "pairs of hexadecimal digits")
+	e.number(uint64(code), 2)
 }
 
-// a6 takes the length of the prefix, the rest of the address and the name that has
-// the prefix (RFC 2874).
-func (e *encoder) a6() error {
-	bits, err := e.uint(1)
-	if err != nil {
-		return err
-	}
-	if bits > 128 {
-		return e.fail("not a number from 0 to 128")
-	}
-	if bits < 128 {
-		if err := e.address(false); err != nil {
-			return err
-		}
-		suffix := e.wire[1+bits/8:]
-		suffix[0] &= 0xff >> (bits % 8)
-		e.wire = append(e.wire[:1], suffix...)
-	}
-	if bits == 0 {
-		return nil
-	}
-	return e.name(e.word)
-}
-
-func (e *encoder) amtrelay() error {
-	if _, err := e.uint(1); err != nil {
-		return err
-	}
-	discovery, err := e.uint(1)
-	if err != nil {
-		return err
-	}
-	if discovery > 1 {
-		return e.fail("not 0 or 1")
-	}
-	kind, err := e.uint(1)
-	if err != nil {
-		return err
-	}
-	e.wire = append(e.wire[:1], byte(discovery<<7|kind))
-	return e.gateway(kind)
-}
-
-// ipseckey: RFC 4025, section 3.
-func (e *encoder) ipseckey() error {
-	if _, err := e.uint(1); err != nil {
-		return err
-	}
-	kind, err := e.uint(1)
-	if err != nil {
-		return err
-	}
-	if kind > 3 {
-		return e.fail("not a number from 0 to 3")
-	}
-	if _, err := e.uint(1); err != nil {
-		return err
-	}
-	if err := e.gateway(kind); err != nil {
-		return err
-	}
-	return e.base64(1)
-}
-
-func (e *encoder) gateway(kind uint64) error {
-	switch kind {
-	case 0:
-		text, err := e.word()
-		if err == nil && string(text) != "." {
-			return e.fail(`not ".", which stands for none`)
-		}
-		return err
-	case 1, 2:
-		return e.address(kind == 1)
-	case 3:
-		return e.name(e.word)
-	}
-	return e.fail("not a number from 0 to 3")
-}
-
-// hip: RFC 8005, section 6.
-func (e *encoder) hip() error {
-	e.wire = append(e.wire, 0)
-	if _, err := e.uint(1); err != nil {
-		return err
-	}
-	e.wire = append(e.wire, 0, 0)
-	tag, err := e.word()
-	if err := e.decode(string(tag), err, hexString, "pairs of hexadecimal digits"); err != nil {
-		return err
-	}
-	tagLen := len(e.wire) - 4
-	key, err := e.word()
-	if err := e.decode(string(key), err, base64.StdEncoding.Strict().DecodeString, "base64"); err != nil {
-		return err
-	}
-	keyLen := len(e.wire) - 4 - tagLen
-	if tagLen > 255 || keyLen > 1<<16-1 {
-		return e.fail("too long")
-	}
-	e.wire[0], e.wire[2], e.wire[3] = byte(tagLen), byte(keyLen>>8), byte(keyLen)
+// bitmap takes types by name (RFC 4034, section 4.1.2).
+func (e *encoder) bitmap(least int) {
+	var codes []uint16
 	for e.more() {
-		if err := e.name(e.word); err != nil {
-			return err
+		code, ok := typeCode(e.word())
+		if !ok {
+			e.fail("not a type")
 		}
+		codes = append(codes, code)
 	}
-	return nil
+	if len(codes) < least {
+		e.anyWord() // there is none
+	}
+	slices.Sort(codes)
+	for len(codes) > 0 {
+		var bits [32]byte
+		window, size := codes[0]>>8, 0
+		for len(codes) > 0 && codes[0]>>8 == window {
+			low := int(codes[0] & 0xff)
+			bits[low/8] |= 0x80 >> (low % 8)
+			size = low/8 + 1
+			codes = codes[1:]
+		}
+		e.put(byte(window), byte(size))
+		e.put(bits[:size]...)
+	}
 }
 
-// apl: RFC 3123, section 5.
-func (e *encoder) apl() error {
+// signer takes a name with no more labels than the RRSIG says that the owner has.
+func (e *encoder) signer() {
+	start := len(e.wire)
+	e.name(e.word())
+	labels := 0
+	for at := start; e.err == nil && e.wire[at] != 0; at += 1 + int(e.wire[at]) {
+		labels++
+	}
+	if e.err == nil && labels > int(e.wire[3]) {
+		e.fail("has more labels than the owner that is signed")
+	}
+}
+
+// date takes a time: YYYYMMDDHHmmSS, or seconds since 1970. Years beyond 2106
+// wrap, as they do in named.
+func (e *encoder) date() {
+	text := string(e.word())
+	if n, ok := decimal([]byte(text), 1<<32-1); ok && len(text) <= 10 {
+		e.number(n, 4)
+		return
+	}
+	leap := int64(0)
+	if strings.HasSuffix(text, "60") {
+		text, leap = text[:len(text)-2]+"59", 1
+	}
+	t, err := time.Parse("20060102150405", text)
+	if err != nil || len(text) != 14 { // time.Parse would take a fraction
+		e.fail("not a time such as 20260131235959")
+	}
+	e.number(uint64(uint32(t.Unix()+leap)), 4)
+}
+
+// keyFlags are a number here. Named also takes words of RFC 2535, cut short and
+// with "|" between, and hexadecimal digits.
+func (e *encoder) keyFlags() {
+	if e.more() && len(bytes.Trim(e.toks[e.next].text, "0123456789")) > 0 {
+		e.word()
+		e.noVerdict("flags that are not a decimal number")
+	}
+	e.coded(nil, 2)
+}
+
+// digest reads hexadecimal digits of the length that the type before them has.
+func digest(least int, sizes map[byte]int) func(*encoder) {
+	return func(e *encoder) { e.hex(least, sizes[e.last()]) }
+}
+
+var ofZone = digest(1, map[byte]int{1: 48, 2: 64})
+
+func (e *encoder) zoneDigest() {
+	if ofZone(e); len(e.wire) < 6+12 {
+		e.fail("a digest has at least 12 bytes")
+	}
+}
+
+func (e *encoder) salt() {
+	text := string(e.word())
+	if text == "-" {
+		text = ""
+	} else if text == "" || len(text) > 2*255 {
+		e.fail("a salt has 1 to 255 bytes")
+	}
+	e.put(byte(len(text) / 2))
+	e.decodeHex(text)
+}
+
+// fromBase32hex decodes a hash as NSEC3 has it: without padding, and with nothing
+// in the bits that are left over.
+func fromBase32hex(text string) ([]byte, bool) {
+	encoding := base32.HexEncoding.WithPadding(base32.NoPadding)
+	text = strings.ToUpper(text)
+	out, err := encoding.DecodeString(text)
+	return out, err == nil && encoding.EncodeToString(out) == text
+}
+
+// hashedOwner takes the hash of a name; SHA-1 has 20 bytes (RFC 5155).
+func (e *encoder) hashedOwner() {
+	hash, ok := fromBase32hex(string(e.word()))
+	if !ok {
+		e.fail("not base32 with the extended alphabet")
+	}
+	if e.err == nil && e.wire[0] == 1 && len(hash) != 20 {
+		e.fail("a SHA-1 hash has 20 bytes")
+	}
+	e.counted(hash)
+}
+
+// What an EUI and a locator begin with. Named stops reading an EUI where its last
+// group is full, and does not mind a ":" behind a locator.
+var (
+	eui48   = regexp.MustCompile(`^(?:[0-9A-Fa-f]{1,2}-){5}[0-9A-Fa-f]{1,2}`)
+	eui64   = regexp.MustCompile(`^(?:[0-9A-Fa-f]{1,2}-){7}[0-9A-Fa-f]{1,2}`)
+	locator = regexp.MustCompile(`^(?:[0-9A-Fa-f]{1,4}:){3}[0-9A-Fa-f]{1,4}(?::?$)`)
+)
+
+// groups takes hexadecimal numbers with a separator between.
+func (e *encoder) groups(form *regexp.Regexp, sep string) {
+	text := form.FindString(string(e.word()))
+	if text == "" {
+		e.fail("not groups of hexadecimal digits with %q between", sep)
+		return
+	}
+	size := 1
+	if sep == ":" {
+		size = 2
+	}
+	for group := range strings.SplitSeq(strings.TrimSuffix(text, ":"), sep) {
+		n, _ := strconv.ParseUint(group, 16, 16)
+		e.number(n, size)
+	}
+}
+
+var aPrefix = regexp.MustCompile(`^(!?)\+?0*([12]):(.+)/([0-9]+)$`)
+
+// apl takes address prefixes (RFC 3123, section 5).
+func (e *encoder) apl() {
 	for e.more() {
-		text, err := e.word()
-		if err != nil {
-			return err
+		m := aPrefix.FindStringSubmatch(string(e.word()))
+		if m == nil {
+			e.fail("not a prefix such as 1:192.0.2.0/24 or !2:2001:db8::/32")
+			return
 		}
-		rest, negated := strings.CutPrefix(string(text), "!")
-		family, rest, ok := strings.Cut(strings.TrimPrefix(rest, "+"), ":")
-		addr, bits, ok2 := strings.Cut(rest, "/")
-		kind, ok3 := decimal([]byte(family), 2)
-		n, ok4 := decimal([]byte(bits), 255)
-		if !ok || !ok2 || !ok3 || !ok4 || kind == 0 || kind == 1 && n > 32 || n > 128 {
-			return e.fail("not a prefix such as 1:192.0.2.0/24 or !2:2001:db8::/32")
+		family, size := byte(1), 4
+		if m[2] == "2" {
+			family, size = 2, 16
+		}
+		bits, ok := decimal([]byte(m[4]), uint64(8*size))
+		if !ok {
+			e.fail("more than %d bits", 8*size)
 		}
 		start := len(e.wire)
-		e.wire = append(e.wire, 0, byte(kind), byte(n), 0)
-		if err := e.appendAddress(addr, kind == 1); err != nil {
-			return err
-		}
+		e.put(0, family, byte(bits), 0)
+		e.address(m[3], size)
 		for len(e.wire) > start+4 && e.last() == 0 {
 			e.wire = e.wire[:len(e.wire)-1]
 		}
 		e.wire[start+3] = byte(len(e.wire) - start - 4)
-		if negated {
+		if m[1] != "" {
 			e.wire[start+3] |= 0x80
 		}
 	}
-	return nil
 }
 
-// wks takes an address, a protocol and services. Their names are those of the
-// machine on which named runs.
-func (e *encoder) wks() error {
-	if err := e.address(true); err != nil {
-		return err
+// hip takes an algorithm, a tag, a key and servers (RFC 8005, section 6).
+func (e *encoder) hip() {
+	e.put(0) // the length of the tag
+	e.uint(1)
+	e.put(0, 0) // the length of the key
+	e.decodeHex(string(e.word()))
+	tag := len(e.wire) - 4
+	e.decodeBase64(string(e.word()))
+	key := len(e.wire) - 4 - tag
+	if tag > 255 || key > 1<<16-1 {
+		e.fail("too long")
 	}
-	text, err := e.word()
-	if err != nil {
-		return err
+	if e.err == nil {
+		e.wire[0] = byte(tag)
+		binary.BigEndian.PutUint16(e.wire[2:], uint16(key))
 	}
-	proto, known := map[string]int{"icmp": 1, "ICMP": 1, "tcp": 6, "TCP": 6, "udp": 17, "UDP": 17}[string(text)]
-	if !known {
-		if proto, err = strconv.Atoi(string(text)); err != nil {
-			return e.unvalidated("a protocol by name")
-		}
-	}
-	if proto < 0 || proto > 255 {
-		return e.fail("not a number from 0 to 255")
-	}
-	e.wire = append(e.wire, byte(proto))
-	var ports [1 << 13]byte
-	size := 0
 	for e.more() {
-		text, err := e.word()
-		if err != nil {
-			return err
-		}
-		port, err := strconv.Atoi(string(text))
-		if err != nil {
-			network := map[int]string{6: "tcp", 17: "udp"}[proto]
-			if port, err = net.LookupPort(network, strings.ToLower(string(text))); err != nil || text[0] == '+' {
-				return e.unvalidated("a service by name")
-			}
-		}
-		if port < 0 || port > 1<<16-1 {
-			return e.fail("not a number from 0 to 65535")
-		}
-		ports[port/8] |= 0x80 >> (port % 8)
-		size = max(size, port/8+1)
+		e.name(e.word())
 	}
-	e.wire = append(e.wire, ports[:size]...)
-	return nil
 }
 
-func (e *encoder) unvalidated(what string) error {
-	return &dataError{tok: e.next - 1, err: errUnvalidated,
-		reason: fmt.Sprintf("%q: %s, which only the server's own tables can tell", e.toks[e.next-1].text, what)}
+// The expressions of a NAPTR (RFC 3402, section 3.2) that are known to be right.
+// Named gives the pattern to the C library of its machine, after checks of its own.
+var (
+	aSubstitution = regexp.MustCompile(`^!\^?((?:` + anAtom + `|\((?:` + anAtom + `)+\)[*+?]?)+)\$?!((?:[^!\\\x00]|\\[^0-9\x00])*(?:\\[1-9][^!\\\x00]*)*)!i?$`)
+	backReference = regexp.MustCompile(`\\[1-9]`)
+)
+
+const anAtom = `(?:[-A-Za-z0-9 @:;,/_.]|\\[^A-Za-z0-9\x00])[*+?]?`
+
+func (e *encoder) substitution() {
+	start := len(e.wire)
+	e.str()
+	if e.err != nil || len(e.wire) == start+1 {
+		return // none
+	}
+	m := aSubstitution.FindStringSubmatch(string(e.wire[start+1:]))
+	if m == nil {
+		e.noVerdict("a regular expression that is not of the common form")
+		return
+	}
+	groups := strings.Count(m[1], "(") - strings.Count(m[1], `\(`)
+	for _, ref := range backReference.FindAllString(m[2], -1) {
+		if int(ref[1]-'0') > groups {
+			e.noVerdict("a reference to a group that is not there")
+		}
+	}
 }

@@ -1,113 +1,77 @@
 package zone
 
 import (
-	"bytes"
 	"encoding/binary"
-	"fmt"
+	"regexp"
 	"strings"
 )
 
-// loc takes a place on earth (RFC 1876, section 3).
-func (e *encoder) loc() error {
-	latitude, err := e.angle(90, "N", "S")
-	if err != nil {
-		return err
-	}
-	longitude, err := e.angle(180, "E", "W")
-	if err != nil {
-		return err
-	}
-	text, err := e.word()
-	if err != nil {
-		return err
-	}
-	altitude, ok := centimetres(text)
-	if !ok || strings.HasPrefix(string(text), "+.") || altitude < -10000000 || altitude > 4284967295 {
-		return e.fail("not an altitude from -100000.00m to 42849672.95m")
+// A place on earth (RFC 1876, section 3): latitude and longitude, of which minutes
+// and seconds may be missing, altitude, and up to three sizes. Of a size named
+// takes the sign of the whole metres only.
+var locationForm = func() *regexp.Regexp {
+	const (
+		angle  = `(\d+)(?: (\d+)(?: \+?(\d+\.?\d{0,3}|\.\d{1,3}))?)? `
+		metres = ` ([+-]?\d+(?:\.\d{0,2})?|-?\.\d{1,2})m?`
+		size   = ` ((?:\+?\d+|-0+)(?:\.\d{0,2})?|\.\d{1,2})m?`
+	)
+	return regexp.MustCompile(`^` + angle + `([NS]) ` + angle + `([EW])` + metres +
+		`(?:` + size + `(?:` + size + `(?:` + size + `)?)?)?$`)
+}()
+
+func (e *encoder) loc() {
+	m := locationForm.FindStringSubmatch(e.joined(1, " "))
+	if m == nil {
+		e.fail("not a place such as 52 14 05 N 0 8 50.5 E 10m")
+		return
 	}
 	sizes := [3]byte{0x12, 0x16, 0x13} // 1 m, 10 km, 10 m
-	for i := 0; i < 3 && e.more(); i++ {
-		text, err := e.word()
-		if err != nil {
-			return err
+	for i, text := range m[10:] {
+		if text == "" {
+			break
 		}
-		cm, ok := centimetres(text)
-		if cm > -100 {
-			cm = max(cm, -cm) // named takes the sign of the metres only
-		}
-		if !ok || cm < 0 || bytes.IndexByte(text, '.') == 1 && (text[0] == '-' || text[0] == '+') || cm/100 > 90000000 {
-			return e.fail("not a length from 0 to 90000000m")
+		cm, ok := fixed(text, 2)
+		if !ok || cm/100 > 90000000 {
+			e.fail("a size is more than 90000000m")
 		}
 		sizes[i] = mantissa(cm)
 	}
-	e.wire = append(append(e.wire, 0), sizes[:]...)
+	latitude, longitude := e.angle(m[1:5], 90), e.angle(m[5:9], 180)
+	altitude, ok := fixed(m[9], 2)
+	if strings.HasPrefix(m[9], "-") {
+		altitude = -altitude
+	}
+	if !ok || altitude < -10000000 || altitude > 4284967295 {
+		e.fail("the altitude is not from -100000.00m to 42849672.95m")
+	}
+	e.put(0)
+	e.put(sizes[:]...)
 	e.wire = binary.BigEndian.AppendUint32(e.wire, uint32(1<<31+latitude))
 	e.wire = binary.BigEndian.AppendUint32(e.wire, uint32(1<<31+longitude))
 	e.wire = binary.BigEndian.AppendUint32(e.wire, uint32(altitude+10000000))
-	return nil
 }
 
-// angle takes degrees, minutes and seconds, of which the last two may be missing,
-// and a direction, and returns thousandths of a second.
-func (e *encoder) angle(limit uint64, plus, minus string) (int64, error) {
-	var total uint64
-	for i, unit := range []uint64{3600000, 60000, 1000, 0} {
-		text, err := e.word()
-		if err != nil {
-			return 0, err
-		}
-		if i > 0 && (string(text) == plus || string(text) == minus) {
-			if string(text) == minus {
-				return -int64(total), nil
-			}
-			return int64(total), nil
-		}
-		if i == 3 {
-			return 0, e.fail(fmt.Sprintf("neither %s nor %s", plus, minus))
-		}
-		whole, fraction := string(text), uint64(0)
-		if i == 2 {
-			whole = strings.TrimPrefix(whole, "+")
-			digits, rest, _ := strings.Cut(whole, ".")
-			thousandths, ok := decimal([]byte((rest + "000")[:max(3, len(rest))]), 999)
-			if digits == "" && rest != "" {
-				digits = "0"
-			}
-			if !ok {
-				return 0, e.fail("not seconds with at most three decimals")
-			}
-			whole, fraction = digits, thousandths
-		}
-		most := uint64(59)
-		if i == 0 {
-			most = limit
-		}
-		n, ok := decimal([]byte(whole), most)
-		if !ok {
-			return 0, e.fail(fmt.Sprintf("not a number from 0 to %d", most))
-		}
-		if total += n*unit + fraction; total > limit*3600000 {
-			return 0, e.fail(fmt.Sprintf("more than %d degrees", limit))
-		}
+// angle returns thousandths of a second.
+func (e *encoder) angle(m []string, limit int64) int64 {
+	degrees, ok := fixed(m[0], 0)
+	minutes, ok2 := fixed(m[1], 0)
+	seconds, ok3 := fixed(m[2], 3)
+	total := degrees*3600000 + minutes*60000 + seconds
+	if !ok || !ok2 || !ok3 || minutes > 59 || seconds > 59999 || total > limit*3600000 {
+		e.fail("not an angle of at most %d degrees", limit)
 	}
-	return 0, nil
+	if m[3] == "S" || m[3] == "W" {
+		return -total
+	}
+	return total
 }
 
-// centimetres reads metres with at most two decimals, and perhaps an "m".
-func centimetres(text []byte) (int64, bool) {
-	s := strings.TrimSuffix(string(text), "m")
-	sign := int64(1)
-	if rest, ok := strings.CutPrefix(s, "-"); ok {
-		s, sign = rest, -1
-	} else {
-		s = strings.TrimPrefix(s, "+")
-	}
-	whole, fraction, _ := strings.Cut(s, ".")
-	if len(fraction) > 2 || whole == "" && fraction == "" {
-		return 0, false
-	}
-	n, ok := decimal([]byte("0"+whole+(fraction + "00")[:2]), 1<<40)
-	return sign * int64(n), ok
+// fixed reads a number of at most so many decimals without its sign, and moves the
+// point behind them.
+func fixed(text string, decimals int) (int64, bool) {
+	whole, fraction, _ := strings.Cut(strings.TrimLeft(text, "+-"), ".")
+	n, ok := decimal([]byte("0"+whole+fraction+strings.Repeat("0", decimals-len(fraction))), 1<<40)
+	return int64(n), ok
 }
 
 // mantissa is a digit in the upper half of a byte and its power of ten in the lower.

@@ -2,146 +2,172 @@ package zone
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/miekg/dns"
 )
 
-// rdataRR builds a record from the words of its data, names relative to origin,
-// and refuses what named 9.18 refuses. The error is a *dataError.
-//
-// The bytes are made here, because miekg/dns reads some data differently than
-// named and some not at all; it then gives the record its Go type. Where it has
-// none, or would lose something, the record is a *dns.RFC3597.
-func rdataRR(owner string, ttl uint32, class, typ uint16, toks []token, origin string) (dns.RR, error) {
-	wire, err := encodeData(class, typ, toks, origin)
-	if err != nil {
-		return nil, err
-	}
-	return buildRR(dns.RR_Header{Name: owner, Rrtype: typ, Class: class, Ttl: ttl}, wire), nil
+// Data is put in wire form here, by the table in layout.go, and only then becomes a
+// record of miekg/dns. That library is not asked to read the text: it takes what
+// named refuses (TXT \256, an MX without data, "DS 1 8 1 zz"), refuses what named
+// takes (DNSKEY 256 3 RSASHA256, an unquoted NAPTR), and does not say which word is
+// wrong. To look for its gaps takes as many rules as to read. It does unpack the
+// bytes of "\# n hex", which are then judged as the text that they stand for.
+
+// A dataError is data that named refuses. The place is a word, so that the caller
+// can say line and column.
+type dataError struct {
+	tok    int // which word; -1 is the end of the data, where a word is missing
+	reason string
+	err    error // errUnvalidated or nil
 }
 
-func encodeData(class, typ uint16, toks []token, origin string) ([]byte, error) {
-	switch {
-	case typ == dns.TypeMD || typ == dns.TypeMF:
-		return nil, &dataError{tok: -1, reason: fmt.Sprintf("type %s is obsolete, and refused", typeName(typ))}
-	case isMeta(typ):
-		return nil, &dataError{tok: -1, reason: fmt.Sprintf("type %s is for questions, not for zones", typeName(typ))}
+func (e *dataError) Error() string { return e.reason }
+func (e *dataError) Unwrap() error { return e.err }
+
+// errUnvalidated is data that named may take or refuse: that of types which next to
+// no zone has, and some forms that are rare in types that are not.
+var errUnvalidated = errors.New("not validated")
+
+func (e *encoder) noVerdict(what string) {
+	if e.err == nil {
+		e.err = &dataError{tok: e.next - 1, reason: "not validated: " + what, err: errUnvalidated}
+	}
+}
+
+// encodeData puts the words of a record's data in wire form, names relative to
+// origin, and refuses what named 9.18 refuses. The error is a *dataError. With
+// errUnvalidated there are bytes if they stand in the text as "\# n hex".
+func encodeData(typ uint16, toks []token, origin string) ([]byte, error) {
+	wire, _, err := encode(typ, toks, origin)
+	return wire, err
+}
+
+// encode also returns where in the bytes the names begin and end.
+func encode(typ uint16, toks []token, origin string) (wire []byte, names [][2]int, err error) {
+	if err := standsInZone(typ); err != nil {
+		return nil, nil, &dataError{tok: -1, reason: fmt.Sprintf("type %s %v", typeName(typ), err)}
 	}
 	e := &encoder{toks: toks, origin: origin, wire: make([]byte, 0, 64)}
-	fields, known := layouts[typ]
-	known = known && (class == dns.ClassINET || !inOnly[typ])
-	var err error
-	switch {
+	switch fields := layouts[typ]; {
 	case isGeneric(typ, toks):
-		err = e.generic(typ, known)
-	case !known && class != dns.ClassINET && layouts[typ] != nil:
-		return nil, &dataError{tok: -1, err: errUnvalidated,
-			reason: fmt.Sprintf("data of type %s in class %s is not validated", typeName(typ), className(class))}
-	case !known:
-		if len(toks) > 0 {
-			e.next++
-			return nil, e.fail(fmt.Sprintf(`data of type %s must be written as \# n hex`, typeName(typ)))
-		}
-		return nil, &dataError{tok: -1, reason: "no data"}
-	default:
+		e.generic(typ, fields != nil)
+	case fields != nil:
 		for _, f := range fields {
-			if err = e.field(f); err != nil {
-				break
-			}
+			f.read(e)
 		}
+	case unvalidated[typ]:
+		e.noVerdict("data of this type")
+	default:
+		e.anyWord()
+		e.fail(`data of type %s must be written as \# n hex`, typeName(typ))
 	}
-	switch {
-	case err != nil:
-		return nil, err
-	case e.more():
+	if e.more() {
 		e.next++
-		return nil, e.fail("more than belongs to the record")
-	case len(e.wire) > 1<<16-1:
-		return nil, &dataError{tok: -1, reason: "more than 65535 bytes"}
+		e.fail("more than belongs to the record")
 	}
-	return e.wire, nil
+	if e.err == nil && len(e.wire) > 1<<16-1 {
+		e.err = &dataError{tok: -1, reason: "more than 65535 bytes"}
+	}
+	if e.err != nil && !(errors.Is(e.err, errUnvalidated) && isGeneric(typ, toks)) {
+		return nil, nil, e.err
+	}
+	return e.wire, e.names, e.err
 }
 
-// generic takes "\# n hex" (RFC 3597, section 5).
-func (e *encoder) generic(typ uint16, known bool) error {
-	e.next++
-	size, err := e.uint(2)
-	if err != nil {
-		return err
-	}
+// generic takes "\# n hex" (RFC 3597, section 5). The bytes of a known type must be
+// those of a text that named would take.
+func (e *encoder) generic(typ uint16, known bool) {
+	e.anyWord()
+	size := int(e.uint(2))
 	e.wire = e.wire[:0]
 	if size > 0 {
-		if err := e.hex(1, int(size)); err != nil {
-			return err
-		}
+		e.hex(1, size)
 	}
-	if known {
-		if _, ok := validWire(typ, e.wire); !ok {
-			return &dataError{tok: -1, reason: "not the data of a " + typeName(typ)}
-		}
+	if e.err != nil || e.more() {
+		return
 	}
-	return nil
+	if unvalidated[typ] {
+		e.noVerdict("data of this type")
+	}
+	if !known {
+		return
+	}
+	wire, names, err := viaText(typ, e.wire)
+	switch {
+	case errors.Is(err, errUnvalidated):
+		e.err = err
+	case err == nil && bytes.Equal(wire, e.wire):
+		e.names = names
+		if (typ == dns.TypeDNSKEY || typ == dns.TypeCDNSKEY) && wire[3] == 253 {
+			e.noVerdict("the name before a PRIVATEDNS key")
+		}
+	case narrower[typ]:
+		e.noVerdict("this form")
+	default:
+		e.err = &dataError{tok: -1, reason: "not the data of a " + typeName(typ)}
+	}
 }
 
-func buildRR(h dns.RR_Header, wire []byte) dns.RR {
-	h.Rdlength = uint16(len(wire))
-	unknown := func() dns.RR { return &dns.RFC3597{Hdr: h, Rdata: hex.EncodeToString(wire)} }
-	if len(wire) == 0 {
-		return unknown()
-	}
+// viaText writes bytes as text and encodes that again.
+func viaText(typ uint16, wire []byte) ([]byte, [][2]int, error) {
+	h := dns.RR_Header{Name: ".", Rrtype: typ, Class: dns.ClassINET, Rdlength: uint16(len(wire))}
 	rr, _, err := dns.UnpackRRWithHeader(h, wire, 0)
 	if err != nil {
-		return unknown()
+		return nil, nil, err
 	}
-	if again, err := packData(rr); err != nil || !bytes.Equal(again, wire) {
-		return unknown()
+	toks, err := dataTokens(fromRR(rr).Data)
+	if err != nil {
+		return nil, nil, err
 	}
-	return rr
+	return encode(typ, toks, ".")
 }
 
-// packData is the data of a record in wire form.
-func packData(rr dns.RR) ([]byte, error) {
-	const fixed = 10 // type, class, TTL, length
-	buf := make([]byte, dns.Len(rr)+64)
-	n, err := dns.PackRR(rr, buf, 0, nil, false)
-	if err != nil {
-		buf = make([]byte, 256+fixed+1<<16) // some Len fall short
-		if n, err = dns.PackRR(rr, buf, 0, nil, false); err != nil {
-			return nil, err
-		}
-	}
-	_, at, err := dns.UnpackDomainName(buf, 0)
-	if err != nil {
-		return nil, err
-	}
-	return buf[at+fixed : n], nil
+// narrower are the types of which miekg/dns knows fewer forms than named, or prints
+// words that named does not know. If it fails, nothing need be wrong.
+var narrower = map[uint16]bool{
+	dns.TypeAPL: true, dns.TypeCERT: true, dns.TypeCSYNC: true, dns.TypeHTTPS: true, dns.TypeLOC: true,
+	dns.TypeNSEC: true, dns.TypeNSEC3: true, dns.TypeRRSIG: true, dns.TypeSVCB: true,
 }
 
-// wireData is the data of a record in the form in which records are compared:
-// uncompressed, and lower case in the names of those types in which named ignores
-// case when it looks for records that stand twice.
-func wireData(rr dns.RR) ([]byte, error) {
-	wire, err := packData(rr)
-	if err != nil {
-		return nil, err
+// dataKey is equal for data that are the same record to named: uncompressed wire
+// form, lower case in the names of those types in which named ignores case.
+func dataKey(typ uint16, toks []token, origin string) string {
+	wire, names, _ := encode(typ, toks, origin)
+	if wire == nil {
+		return "text:" + dataText(typ, toks, origin)
 	}
-	typ := rr.Header().Rrtype
-	if caseMatters[typ] {
-		return wire, nil
-	}
-	names, _ := validWire(typ, wire)
-	for _, at := range names {
-		for i, c := range wire[at[0]:at[1]] {
-			if 'A' <= c && c <= 'Z' { // no length of a label is among them: it is at most 63
-				wire[at[0]+i] = c + 'a' - 'A'
+	if !caseMatters[typ] {
+		for _, at := range names {
+			for i, c := range wire[at[0]:at[1]] {
+				wire[at[0]+i] = lower[c] // no length of a label is a letter: it is at most 63
 			}
 		}
 	}
-	return wire, nil
+	return string(wire)
+}
+
+// rdataRR builds a record from the words of its data. The record is nil if the data
+// cannot be put in wire form. Where miekg/dns has no Go type, or would lose
+// something, the record is a *dns.RFC3597.
+func rdataRR(owner string, ttl uint32, typ uint16, toks []token, origin string) (dns.RR, error) {
+	wire, err := encodeData(typ, toks, origin)
+	if wire == nil {
+		return nil, err
+	}
+	h := dns.RR_Header{Name: owner, Rrtype: typ, Class: dns.ClassINET, Ttl: ttl, Rdlength: uint16(len(wire))}
+	// Of a prefix in an APL the library would drop the bits of the host.
+	if err == nil && len(wire) > 0 && typ != dns.TypeAPL {
+		if rr, _, unpackErr := dns.UnpackRRWithHeader(h, wire, 0); unpackErr == nil {
+			return rr, nil
+		}
+	}
+	return &dns.RFC3597{Hdr: h, Rdata: hex.EncodeToString(wire)}, err
 }
 
 // RR returns the record in the form of github.com/miekg/dns, which compares, packs
@@ -156,12 +182,8 @@ func (r Record) RR() (dns.RR, error) {
 	if err != nil {
 		return bad("owner", r.Owner, err.Error())
 	}
-	class := uint16(dns.ClassINET)
-	if r.Class != "" {
-		var ok bool
-		if class, ok = classCode([]byte(r.Class)); !ok || class == 0 || class >= 254 {
-			return bad("class", r.Class, "not a class")
-		}
+	if class, ok := classCode([]byte(cmp.Or(r.Class, "IN"))); !ok || class != dns.ClassINET {
+		return bad("class", r.Class, "only IN is known")
 	}
 	typ, ok := typeCode([]byte(r.Type))
 	if !ok {
@@ -169,18 +191,16 @@ func (r Record) RR() (dns.RR, error) {
 	}
 	var ttl uint32
 	if r.TTL != nil {
-		seconds := r.TTL.Seconds()
-		if seconds < 0 || seconds > 1<<31-1 || seconds != float64(uint32(seconds)) {
-			return bad("TTL", r.TTL.String(), "not whole seconds from 0 to 2147483647")
+		if ttl, err = wholeTTL(*r.TTL); err != nil {
+			return nil, err
 		}
-		ttl = uint32(seconds)
 	}
 	toks, err := dataTokens(r.Data)
 	if err != nil {
 		return bad("data", r.Data, err.Error())
 	}
-	rr, err := rdataRR(owner, ttl, class, typ, toks, ".")
-	if err != nil {
+	rr, err := rdataRR(owner, ttl, typ, toks, ".")
+	if rr == nil {
 		return bad("data", r.Data, err.Error())
 	}
 	return rr, nil
@@ -207,4 +227,53 @@ func dataTokens(data string) ([]token, error) {
 		return nil, errors.New("a comment cannot be part of a record")
 	}
 	return s.line.toks, nil
+}
+
+// dataText writes data on one line, with absolute names.
+func dataText(typ uint16, toks []token, origin string) string {
+	names := nameFields(typ, toks)
+	var b strings.Builder
+	for i, t := range toks {
+		if i > 0 && !touches(toks[i-1], t) {
+			b.WriteByte(' ')
+		}
+		if _, isName := slices.BinarySearch(names, i); isName && !t.quoted {
+			if name, err := absoluteName(t.text, origin); err == nil {
+				b.WriteString(name)
+				continue
+			}
+		}
+		writeToken(&b, t)
+	}
+	return b.String()
+}
+
+// touches reports whether a token must follow another without a blank: the quoted
+// value of a parameter of SVCB is no value elsewhere than at its "=".
+func touches(before, t token) bool {
+	return t.quoted && t.start == before.end && bytes.HasSuffix(before.text, []byte("="))
+}
+
+// writeToken writes a token so that it stays on its line.
+func writeToken(b *strings.Builder, t token) {
+	if !t.quoted {
+		b.Write(t.text)
+		return
+	}
+	b.WriteByte('"')
+	for i := 0; i < len(t.text); i++ {
+		switch c := t.text[i]; {
+		case c == '\\' && i+1 < len(t.text) && t.text[i+1] == '\n':
+			b.WriteString(`\010`)
+			i++
+		case c == '\r':
+			b.WriteString(`\013`)
+		case c == '\\' && i+1 < len(t.text):
+			b.Write(t.text[i : i+2])
+			i++
+		default:
+			b.WriteByte(c)
+		}
+	}
+	b.WriteByte('"')
 }

@@ -2,7 +2,6 @@ package zone
 
 import (
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -18,7 +17,7 @@ func TestMutatedDataAsNamedReads(t *testing.T) {
 	lab.Need(t, "named-checkzone", "named-compilezone")
 	var good []dataCase
 	for _, c := range readCases(t) {
-		if _, known := disagreements[c.text]; c.good && !known && !alone(c.text) {
+		if c.good && !disagreement.MatchString(c.text) && !withoutVerdict.MatchString(c.text) && !alone(c.text) {
 			good = append(good, c)
 		}
 	}
@@ -39,10 +38,9 @@ func TestMutatedDataAsNamedReads(t *testing.T) {
 		} else {
 			text = mutate(random, text)
 		}
-		typ, data := dataCase{text: text}.split()
-		_, err := ours("x", typ, data)
+		_, data := dataCase{text: text}.split()
 		_, oneRecord := dataTokens(data)
-		if seen[text] || alone(text) || errors.Is(err, errUnvalidated) || oneRecord != nil {
+		if seen[text] || alone(text) || disagreement.MatchString(text) || strings.HasPrefix(text+" ", " ") || oneRecord != nil {
 			continue
 		}
 		seen[text] = true

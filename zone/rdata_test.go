@@ -55,14 +55,14 @@ func ours(owner, typ, data string) ([]byte, error) {
 	if !ok {
 		return nil, errors.New("not a type")
 	}
-	rr, err := rdataRR(owner, 60, dns.ClassINET, code, toks, "example.")
+	wire, err := encodeData(code, toks, "example.")
+	if err == nil {
+		err = checkNames(owner, code, toks, "example.")
+	}
 	if err != nil {
 		return nil, err
 	}
-	if err := checkNames(owner, code, toks, "example."); err != nil {
-		return nil, err
-	}
-	return packData(rr)
+	return wire, nil
 }
 
 const zoneHead = "$TTL 60\n@ IN SOA a. b. 1 1 1 1 1\n@ NS ns\nns A 192.0.2.1\n"
@@ -177,7 +177,11 @@ func TestData(t *testing.T) {
 	for i, c := range readCases(t) {
 		typ, data := c.split()
 		_, err := ours(caseOwner(i), typ, data)
-		if _, known := disagreements[c.text]; known {
+		if errors.Is(err, errUnvalidated) {
+			assert.Regexp(t, withoutVerdict, c.text)
+			continue
+		}
+		if disagreement.MatchString(c.text) {
 			assert.NotEqual(t, c.good, err == nil, "%s: no disagreement any more", c.text)
 			continue
 		}
@@ -200,7 +204,11 @@ func compare(t *testing.T, cases []dataCase, marked bool) {
 		if marked {
 			assert.Equal(t, c.good, said[i] == "", "%s: the table is wrong: %s", c.text, said[i])
 		}
-		if _, known := disagreements[c.text]; known {
+		if disagreement.MatchString(c.text) {
+			continue
+		}
+		if errors.Is(err, errUnvalidated) {
+			assert.Regexp(t, withoutVerdict, c.text)
 			continue
 		}
 		if !assert.Equal(t, said[i] == "", err == nil, "%s\nnamed: %s\nours: %v", c.text, said[i], err) || err != nil {
@@ -226,9 +234,14 @@ func compare(t *testing.T, cases []dataCase, marked bool) {
 	}
 }
 
-// The data on which this package and named disagree, and why that stays.
-var disagreements = map[string]string{
-	"EUI48 0x-00-5e-00-53-2a": "named reads with scanf, for which 0x is a number",
-	"EUI48 +1-00-5e-00-53-2a": "named reads with scanf, for which +1 is a number",
-	"WKS 192.0.2.1 hopopt":    "the protocols of the machine are not looked up",
-}
+// disagreement is the data on which this package and named disagree. Named reads an
+// EUI with scanf, for which a sign and 0x are part of a number, and takes two signs
+// in a LOC.
+var disagreement = regexp.MustCompile(`^EUI(48|64) (.*-[-+]|.*0[xX]|\+)|^LOC .*[-+][-+]`)
+
+// withoutVerdict is the data on which this package gives no verdict: types that next to
+// no zone has, and what is rare in those that are in use.
+var withoutVerdict = regexp.MustCompile(`^(A6|AMTRELAY|ATMA|AVC|BRID|DLV|DOA|DSYNC|EID|GPOS|HHIT|IPSECKEY|ISDN|KEY|KEYDATA|NIMLOC|NINFO|NSAP|NXT|RKEY|SIG|SINK|TA|TALINK|WALLET|WKS|X25)( |$)` +
+	`|^C?DNSKEY ([^0-9\\]|\\[^#]|[0-9]+[^0-9 ]|\\# [0-9]+ .{6}fd)` + // flags as words; PRIVATEDNS
+	`|^NAPTR ([0-9]+ [0-9]+ .+|\\#.+) ` + // with an expression
+	`|^(HTTPS|SVCB) .*(dohpath|key[0-7])|^(APL|CERT|CSYNC|HTTPS|LOC|NSEC3?|RRSIG|SVCB) \\#`)

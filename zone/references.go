@@ -2,7 +2,6 @@ package zone
 
 import (
 	"bytes"
-	"encoding/binary"
 	"net/netip"
 	"slices"
 	"strings"
@@ -23,77 +22,47 @@ func holdsAddress(typ uint16, toks []token, addrs []netip.Addr) bool {
 			return err == nil && slices.Contains(addrs, addr.Unmap())
 		}
 	}
-	wire, err := encodeData(dns.ClassINET, typ, toks, ".")
-	if err != nil {
-		for _, tok := range toks {
-			if textHolds(tok.text, addrs) {
-				return true
-			}
-		}
-		return false
-	}
-	return wireHolds(typ, wire, addrs)
-}
-
-// wireHolds goes through valid data in wire form.
-func wireHolds(typ uint16, wire []byte, addrs []netip.Addr) bool {
-	is := func(b []byte) bool {
-		addr, ok := netip.AddrFromSlice(b)
-		return ok && slices.Contains(addrs, addr.Unmap())
-	}
-	gateway := func(kind byte, b []byte) bool {
-		return kind == 1 && is(b[:4]) || kind == 2 && is(b[:16])
-	}
-	switch typ {
-	case dns.TypeA, dns.TypeAAAA:
-		return is(wire)
-	case 11: // WKS
-		return is(wire[:4])
-	case 38: // A6 with the whole address
-		return wire[0] == 0 && is(wire[1:])
-	case dns.TypeIPSECKEY:
-		return gateway(wire[1], wire[3:])
-	case dns.TypeAMTRELAY:
-		return gateway(wire[1]&0x7f, wire[2:])
-	case dns.TypeAPL:
-		for len(wire) > 0 {
-			size := int(wire[3] & 0x7f)
-			full := make([]byte, map[uint16]int{1: 4, 2: 16}[binary.BigEndian.Uint16(wire)])
-			copy(full, wire[4:4+size])
-			if addr, ok := netip.AddrFromSlice(full); ok && contains(netip.PrefixFrom(addr, int(wire[2])), addrs) {
-				return true
-			}
-			wire = wire[4+size:]
-		}
-		return false
-	case dns.TypeSVCB, dns.TypeHTTPS:
-		d := &decoder{wire: wire, at: 2}
-		d.name()
-		for p := d.left(); len(p) > 0; {
-			key, value := binary.BigEndian.Uint16(p), p[4:4+int(binary.BigEndian.Uint16(p[2:]))]
-			p = p[4+len(value):]
-			size := map[uint16]int{keyIPv4Hint: 4, keyIPv6Hint: 16}[key]
-			if size == 0 && textHolds(value, addrs) {
-				return true
-			}
-			for ; size > 0 && len(value) > 0; value = value[size:] {
-				if is(value[:size]) {
-					return true
-				}
-			}
-		}
-		return false
-	}
-	if fields := layouts[typ]; len(fields) == 1 && fields[0] == strings1 {
+	// Of data that cannot be encoded there are still the words.
+	wire, err := encodeData(typ, toks, ".")
+	switch fields := layouts[typ]; {
+	case typ == dns.TypeAPL && err == nil:
+		return slices.ContainsFunc(addressPrefixes(wire), func(p netip.Prefix) bool { return contains(p, addrs) })
+	case err == nil && len(fields) == 1 && fields[0].kind == textKind:
 		// SPF joins the strings without a blank (RFC 7208, section 3.3).
 		var text []byte
 		for len(wire) > 0 {
 			text = append(text, wire[1:1+int(wire[0])]...)
 			wire = wire[1+int(wire[0]):]
 		}
-		wire = text
+		return textHolds(text, addrs)
 	}
-	return textHolds(wire, addrs)
+	for _, addr := range addrs {
+		if bytes.Contains(wire, addr.AsSlice()) {
+			return true
+		}
+	}
+	for _, tok := range toks {
+		text, ok := unescape(tok.text)
+		if ok && textHolds(text, addrs) {
+			return true
+		}
+	}
+	return isGeneric(typ, toks) && textHolds(wire, addrs)
+}
+
+// addressPrefixes are those of an APL in valid wire form (RFC 3123, section 4).
+func addressPrefixes(wire []byte) []netip.Prefix {
+	var all []netip.Prefix
+	for len(wire) > 0 {
+		size := int(wire[3] & 0x7f)
+		full := make([]byte, map[byte]int{1: 4, 2: 16}[wire[1]])
+		copy(full, wire[4:4+size])
+		if addr, ok := netip.AddrFromSlice(full); ok {
+			all = append(all, netip.PrefixFrom(addr, int(wire[2])))
+		}
+		wire = wire[4+size:]
+	}
+	return all
 }
 
 func contains(prefix netip.Prefix, addrs []netip.Addr) bool {

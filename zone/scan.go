@@ -383,7 +383,7 @@ func (s *scanner) takeTTL(e *entry) error {
 	case e.flags&ownTTL != 0:
 		s.last = ttlState{e.ttl, true}
 	case !s.last.known && e.typ == dns.TypeSOA && e.kind == record:
-		soa, err := encodeData(dns.ClassINET, dns.TypeSOA, s.line.toks[s.line.data:], s.origin.text)
+		soa, err := encodeData(dns.TypeSOA, s.line.toks[s.line.data:], s.origin.text)
 		if err != nil {
 			return failAt(s.line.toks[s.line.data-1].start, "SOA record whose minimum is the default TTL, for want of a TTL: %w", err)
 		}

@@ -40,7 +40,7 @@ func (f *File) Serial() (uint32, error) {
 func (c *cursor) serial() (uint32, []cut, error) {
 	data := c.line.toks[c.line.data:]
 	if isGeneric(dns.TypeSOA, data) {
-		raw, err := encodeData(dns.ClassINET, dns.TypeSOA, data, ".")
+		raw, err := encodeData(dns.TypeSOA, data, ".")
 		if err != nil {
 			return 0, nil, c.badSerial(data)
 		}

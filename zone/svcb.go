@@ -1,15 +1,11 @@
 package zone
 
 import (
-	"bytes"
 	"cmp"
-	"encoding/base64"
 	"encoding/binary"
-	"net/netip"
 	"regexp"
 	"slices"
 	"strings"
-	"unicode/utf8"
 )
 
 // The parameters of SVCB and HTTPS that named 9.18 knows (RFC 9460, section 14.3).
@@ -33,115 +29,104 @@ type param struct {
 
 // params takes the parameters, in any order. A quoted value is a word of its own
 // that touches the "=".
-func (e *encoder) params() error {
+func (e *encoder) params() {
 	var params []param
 	for e.more() {
-		word, err := e.word()
-		if err != nil {
-			return err
+		name, value, hasValue := strings.Cut(string(e.word()), "=")
+		if hasValue && value == "" && e.more() && touches(e.toks[e.next-1], e.toks[e.next]) {
+			value = string(e.anyWord())
 		}
-		name, value, hasValue := strings.Cut(string(word), "=")
-		if hasValue && value == "" && e.more() && e.toks[e.next].quoted && e.toks[e.next].start == e.toks[e.next-1].end {
-			text, _ := e.any()
-			value = string(text)
-		}
-		p, reason := parseParam(name, value, hasValue)
-		if reason != "" {
-			return e.fail(reason)
-		}
-		params = append(params, p)
+		params = append(params, e.param(name, value))
 	}
 	slices.SortStableFunc(params, func(a, b param) int { return cmp.Compare(a.key, b.key) })
-	var mandatory []byte
-	keys := map[uint16]bool{}
+	has := map[uint16]bool{}
 	for _, p := range params {
-		if keys[p.key] {
-			return e.fail("a parameter stands twice")
+		if has[p.key] {
+			e.fail("a parameter stands twice")
 		}
-		keys[p.key] = true
-		if p.key == keyMandatory {
-			mandatory = p.value
-		}
+		has[p.key] = true
 		e.number(uint64(p.key), 2)
 		e.number(uint64(len(p.value)), 2)
-		e.wire = append(e.wire, p.value...)
+		e.put(p.value...)
 	}
-	if reason := missingParam(keys, mandatory); reason != "" {
-		return e.fail(reason)
+	if has[keyNoDefaultALPN] && !has[keyALPN] {
+		e.fail("no-default-alpn without alpn")
 	}
-	return nil
+	if has[keyMandatory] && e.err == nil {
+		for list := params[0].value; len(list) > 0; list = list[2:] {
+			if key := binary.BigEndian.Uint16(list); key == keyMandatory || !has[key] {
+				e.fail("a mandatory parameter is missing")
+			}
+		}
+	}
 }
 
-// missingParam says what the parameters ask for and do not have.
-func missingParam(keys map[uint16]bool, mandatory []byte) string {
-	if keys[keyNoDefaultALPN] && !keys[keyALPN] {
-		return "no-default-alpn without alpn"
+// param reads one parameter.
+func (e *encoder) param(name, value string) param {
+	start := len(e.wire)
+	key, ok := paramKey(name)
+	switch {
+	case !ok || int(key) < len(paramKeys) && name != paramKeys[key] && name[0] != 'k':
+		e.fail("not a parameter that named knows") // names are in lower case
+	case int(key) < len(paramKeys) && name != paramKeys[key]:
+		e.noVerdict("a number for a parameter that has a name")
+	default:
+		e.paramValue(key, value)
 	}
-	for ; len(mandatory) > 0; mandatory = mandatory[2:] {
-		if key := binary.BigEndian.Uint16(mandatory); key == keyMandatory || !keys[key] {
-			return "a mandatory parameter is missing"
-		}
-	}
-	return ""
+	p := param{key, slices.Clone(e.wire[start:])}
+	e.wire = e.wire[:start]
+	return p
 }
 
-// parseParam reads one parameter. A key that is written as key0 and so on has its
-// value as bytes.
-func parseParam(name, value string, hasValue bool) (param, string) {
-	i := slices.Index(paramKeys, name)
-	if i < 0 {
-		key, ok := paramKey(name)
-		if !ok {
-			return param{}, "not a parameter that named knows"
-		}
-		out, ok := unescape([]byte(value))
-		if !ok || !validParam(key, out) {
-			return param{}, "not a value for this parameter"
-		}
-		return param{key, out}, ""
-	}
-	p, ok := param{key: uint16(i)}, true
-	switch i {
+// paramValue puts the value of a parameter.
+func (e *encoder) paramValue(key uint16, value string) {
+	switch key {
 	case keyMandatory:
 		var keys []uint16
 		for part := range strings.SplitSeq(value, ",") {
 			key, ok := paramKey(part)
 			if !ok {
-				return p, "not a list of parameters"
+				e.fail("not a list of parameters")
 			}
 			keys = append(keys, key)
 		}
 		slices.Sort(keys)
+		if len(slices.Compact(slices.Clone(keys))) < len(keys) {
+			e.fail("a parameter is mandatory twice")
+		}
 		for _, key := range keys {
-			p.value = binary.BigEndian.AppendUint16(p.value, key)
+			e.number(uint64(key), 2)
 		}
 	case keyALPN:
-		p.value, ok = parseALPN(value)
+		e.alpn(value)
 	case keyNoDefaultALPN:
-		p.value = []byte(value)
+		if value != "" {
+			e.fail("no-default-alpn has no value")
+		}
 	case keyPort:
-		var port uint64
-		port, ok = decimal([]byte(value), 1<<16-1)
-		p.value = binary.BigEndian.AppendUint16(nil, uint16(port))
+		port, ok := decimal([]byte(value), 1<<16-1)
+		if !ok {
+			e.fail("not a port")
+		}
+		e.number(port, 2)
 	case keyIPv4Hint, keyIPv6Hint:
 		for part := range strings.SplitSeq(value, ",") {
-			addr, err := netip.ParseAddr(part)
-			if err != nil || addr.Zone() != "" || addr.Is4() != (i == keyIPv4Hint) {
-				return p, "not addresses with a comma between"
-			}
-			p.value = append(p.value, addr.AsSlice()...)
+			e.address(part, map[uint16]int{keyIPv4Hint: 4, keyIPv6Hint: 16}[key])
 		}
 	case keyECH:
-		var err error
-		p.value, err = base64.StdEncoding.Strict().DecodeString(value)
-		ok = err == nil
+		e.decodeBase64(value)
 	case keyDoHPath:
-		p.value, ok = unescape([]byte(value))
+		if !aTemplate.MatchString(value) {
+			e.noVerdict("a path that does not end in {?dns}")
+		}
+		e.put([]byte(value)...)
+	default:
+		text, ok := unescape([]byte(value))
+		if !ok {
+			e.fail("a bad escape")
+		}
+		e.put(text...)
 	}
-	if !ok || !validParam(p.key, p.value) {
-		return p, "not a value for this parameter"
-	}
-	return p, ""
 }
 
 // paramKey reads a key, by name in any case or by number without leading zeros.
@@ -159,69 +144,32 @@ func paramKey(name string) (uint16, bool) {
 	return uint16(n), ok
 }
 
-// parseALPN splits at the commas that no backslash protects, after the escapes of
-// a string have been resolved: a comma in a name is written "\\," (RFC 9460,
+// alpn splits at the commas that no backslash protects, after the escapes of a
+// string have been resolved: a comma in a name is written "\\," (RFC 9460,
 // appendix A.1).
-func parseALPN(value string) ([]byte, bool) {
+func (e *encoder) alpn(value string) {
 	text, ok := unescape([]byte(value))
-	if !ok {
-		return nil, false
-	}
-	out, id := []byte(nil), []byte(nil)
+	var id []byte
 	for i := 0; i <= len(text); i++ {
-		switch {
-		case i == len(text) || text[i] == ',':
-			if len(id) == 0 || len(id) > 255 {
-				return nil, false
-			}
-			out = append(append(out, byte(len(id))), id...)
+		if i == len(text) || text[i] == ',' {
+			ok = ok && len(id) > 0
+			e.counted(id)
 			id = nil
-		case text[i] == '\\':
+			continue
+		}
+		if text[i] == '\\' {
 			if i++; i == len(text) {
-				return nil, false
+				e.fail("a backslash at the end")
+				return
 			}
-			id = append(id, text[i])
-		default:
-			id = append(id, text[i])
 		}
+		id = append(id, text[i])
 	}
-	return out, true
+	if !ok {
+		e.fail("not names of protocols with a comma between")
+	}
 }
 
-// A DoH template is a path, and one of its variables is "dns" (RFC 9461, section 5;
-// RFC 6570, section 2). Named takes a length for the last variable of a list only.
-var (
-	dohTemplate = regexp.MustCompile(`(?s)^/([^{%]|%[0-9A-Fa-f]{2}|\{[+#./;?&]?(?:[0-9A-Za-z_]|%[0-9A-Fa-f]{2})+(\*?,(?:[0-9A-Za-z_]|%[0-9A-Fa-f]{2})+)*(\*|:[1-9][0-9]{0,3})?\})*$`)
-	dohVariable = regexp.MustCompile(`\{([+#./;?&]|[^{}]*,)?dns[*:,}]`)
-)
-
-// validParam reports whether the bytes of a parameter are such as its key has.
-func validParam(key uint16, value []byte) bool {
-	switch key {
-	case keyMandatory:
-		for i := 2; i+2 <= len(value); i += 2 {
-			if bytes.Compare(value[i-2:i], value[i:i+2]) >= 0 {
-				return false
-			}
-		}
-		return len(value) > 0 && len(value)%2 == 0
-	case keyALPN:
-		for rest := value; len(rest) > 0; rest = rest[1+int(rest[0]):] {
-			if rest[0] == 0 || int(rest[0]) >= len(rest) {
-				return false
-			}
-		}
-		return len(value) > 0
-	case keyNoDefaultALPN:
-		return len(value) == 0
-	case keyPort:
-		return len(value) == 2
-	case keyIPv4Hint:
-		return len(value) > 0 && len(value)%4 == 0
-	case keyIPv6Hint:
-		return len(value) > 0 && len(value)%16 == 0
-	case keyDoHPath:
-		return utf8.Valid(value) && dohTemplate.Match(value) && dohVariable.Match(value)
-	}
-	return true
-}
+// aTemplate is a DoH template of the form that resolvers use (RFC 9461, section 5).
+// What else named takes is not validated.
+var aTemplate = regexp.MustCompile(`^/[-A-Za-z0-9._~/]*\{\?dns\}$`)
