@@ -10,8 +10,8 @@ import (
 	"github.com/miekg/dns"
 )
 
-// A given is a record of a caller, checked.
-type given struct {
+// A givenRecord is what a caller gave, taken apart.
+type givenRecord struct {
 	name   string
 	typ    uint16
 	covers uint16
@@ -21,7 +21,7 @@ type given struct {
 }
 
 // validate checks a record that is to be written.
-func (f *File) validate(g *given) error {
+func (f *File) validate(g *givenRecord) error {
 	if !below(g.name, f.apex.text) {
 		return &ValueError{Field: "owner", Value: g.name, Reason: "not in the zone " + f.apex.text}
 	}
@@ -35,8 +35,8 @@ func (f *File) validate(g *given) error {
 }
 
 // take completes a record at the zone's origin.
-func (f *File) take(r Record) (given, error) {
-	g := given{}
+func (f *File) take(r Record) (givenRecord, error) {
+	g := givenRecord{}
 	name, err := f.absolute(r.Owner)
 	if err != nil {
 		return g, err
@@ -84,7 +84,7 @@ func (c *cursor) key() string {
 }
 
 // inSet selects the members of the RRset of g.
-func (g *given) inSet(m *member) bool { return m.typ == g.typ && m.covers == g.covers }
+func (g *givenRecord) inSet(m *member) bool { return m.typ == g.typ && m.covers == g.covers }
 
 // madeBy is the error of editing a record that a $GENERATE makes.
 func (f *File) madeBy(m *member) error {
@@ -97,9 +97,10 @@ func (f *File) madeBy(m *member) error {
 // of the same RRset, or else of the same owner, or else of the same part of the
 // file, and is written as its neighbours are.
 //
-// The error is a [*ValueError] if named would refuse the record, or a
-// [*ParseError] with the place of a $GENERATE that stands in the way. Nothing has
-// changed then.
+// The error is a [*ValueError] if named would refuse the data, or there is no TTL
+// to take, or a [*ParseError] with the place of what stands in the way: a
+// $GENERATE, or a file that is included twice. Nothing has changed then. What
+// records mean together, such as a CNAME beside others, is for [File.Check].
 func (f *File) Add(r Record) error {
 	g, err := f.take(r)
 	if err != nil {
@@ -127,7 +128,7 @@ func (f *File) Add(r Record) error {
 }
 
 // Replace makes the RRset of an owner and a type consist of the given records,
-// whose Owner and Type may be empty. Records that are there stay as they are
+// whose Owner and Type may be empty. owner is as in [File.Lookup]. Records that are there stay as they are
 // written; of others, the data is replaced in place where possible. Without
 // records the RRset is removed. A TTL that is not nil becomes that of the RRset;
 // all that are not nil must be equal. What Lookup gave changes nothing.
@@ -142,7 +143,7 @@ func (f *File) Replace(owner, typ string, rs ...Record) error {
 	if !ok {
 		return &ValueError{Field: "type", Value: typ, Reason: "unknown type"}
 	}
-	var want []given
+	var want []givenRecord
 	have := map[string]bool{}
 	for _, r := range rs {
 		if r.Owner == "" {
@@ -170,7 +171,7 @@ func (f *File) Replace(owner, typ string, rs ...Record) error {
 	}
 	// Signatures for different types are different RRsets.
 	owned := f.members(name, inZone)
-	wanted := map[uint16][]given{}
+	wanted := map[uint16][]givenRecord{}
 	for i := range owned {
 		if owned[i].typ == code {
 			wanted[owned[i].covers] = nil
@@ -181,7 +182,7 @@ func (f *File) Replace(owner, typ string, rs ...Record) error {
 	}
 	e := f.newEdit()
 	for _, covers := range slices.Sorted(maps.Keys(wanted)) {
-		if err := e.replace(&given{name: name, typ: code, covers: covers}, wanted[covers], owned); err != nil {
+		if err := e.replace(&givenRecord{name: name, typ: code, covers: covers}, wanted[covers], owned); err != nil {
 			return err
 		}
 	}
@@ -203,7 +204,7 @@ func (f *File) absolute(owner string) (string, error) {
 
 // replace makes an RRset consist of the records wanted, which are all like the
 // given one but for their data and TTL.
-func (e *edit) replace(like *given, want []given, owned []member) error {
+func (e *edit) replace(like *givenRecord, want []givenRecord, owned []member) error {
 	ttl, err := commonTTL(want)
 	if err != nil {
 		return err
@@ -222,7 +223,7 @@ func (e *edit) replace(like *given, want []given, owned []member) error {
 			missing[key] = false
 		}
 	}
-	fresh := slices.DeleteFunc(want, func(g given) bool { return !missing[g.key] })
+	fresh := slices.DeleteFunc(want, func(g givenRecord) bool { return !missing[g.key] })
 	for i := range fresh {
 		if err := e.f.validate(&fresh[i]); err != nil {
 			return err
@@ -257,7 +258,7 @@ func (e *edit) replace(like *given, want []given, owned []member) error {
 }
 
 // commonTTL is the TTL that all records give that give one.
-func commonTTL(want []given) (*uint32, error) {
+func commonTTL(want []givenRecord) (*uint32, error) {
 	var ttl *uint32
 	for _, g := range want {
 		if g.ttl != nil && ttl != nil && *g.ttl != *ttl {
@@ -272,7 +273,10 @@ func commonTTL(want []given) (*uint32, error) {
 
 // Remove removes a record, and reports whether it was there. Its TTL does not
 // matter. A record that is written twice is removed twice. The SOA record cannot
-// be removed, nor one that a $GENERATE makes.
+// be removed, nor one that a $GENERATE makes. A record that named refuses or
+// ignores can: its Data must be spelled as Lookup or All would.
+//
+// Errors are those of [File.Add].
 func (f *File) Remove(r Record) (bool, error) {
 	r.TTL = nil
 	g, err := f.take(r)
@@ -305,7 +309,7 @@ func (f *File) Remove(r Record) (bool, error) {
 
 // setTTLs gives those members of a set that stay one TTL: that of g, or the one
 // that the set has, which g gets then.
-func (e *edit) setTTLs(g *given, set, staying []member) error {
+func (e *edit) setTTLs(g *givenRecord, set, staying []member) error {
 	if len(set) == 0 {
 		return nil
 	}

@@ -15,8 +15,8 @@ import (
 // as a primary with its default options; a Warning is what works, and is probably
 // not meant. It validates the data of all records.
 func (f *File) Check() Problems {
-	c := &checker{f: f, nodes: map[string]*node{}, lines: lineFinder{blocks: f.blocks}, ttls: f.mixedTTLs()}
-	for m := range walk(f.blocks, f.apex, f.everywhere()) {
+	c := &checker{f: f, nodes: map[string]*node{}, lines: lineFinder{blocks: f.blocks}}
+	for m := range walk(f.blocks, f.apex, f.allBlocks()) {
 		c.record(m)
 	}
 	c.directives()
@@ -40,17 +40,17 @@ type checker struct {
 	pointers []pointer
 	problems Problems
 	lines    lineFinder
-	ttls     map[setKey]uint32 // of the sets with several
+	ttls     map[setKey]uint32 // of the sets with several; nil: not asked for yet
 }
 
 // A node is an owner and its RRsets, by type. Signatures are not among them.
 type node struct {
 	name string
-	sets map[uint16][]held
+	sets map[uint16][]checkedRecord
 }
 
-// held is what a node needs of a record.
-type held struct {
+// A checkedRecord is what a node needs of a record.
+type checkedRecord struct {
 	place Problem // without a message
 	key   string
 	ttl   uint32
@@ -86,12 +86,13 @@ func (c *checker) place(block, offset int) Problem {
 
 // record checks a record by itself.
 func (c *checker) record(m *member) {
+	name := m.name()
 	if m.entry.flags&outside != 0 {
-		c.report(c.at(m, -1), Error, "%s is not in the zone %s: named ignores the record", m.name(), c.f.apex.text)
+		c.report(c.at(m, -1), Error, "%s is not in the zone %s: named ignores the record", name, c.f.apex.text)
 	}
 	rr, err := rdataRR(".", 0, m.typ, m.data, m.origin.text)
 	if err == nil && !m.made { // named does not check the names that it makes
-		err = checkNames(m.name(), m.typ, m.data, m.origin.text)
+		err = checkNames(name, m.typ, m.data, m.origin.text)
 	}
 	var bad *dataError
 	switch {
@@ -101,9 +102,9 @@ func (c *checker) record(m *member) {
 		if errors.Is(err, errUnvalidated) {
 			severity = Warning
 		}
-		c.report(at, severity, "%s record of %s: %s", typeName(m.typ), m.name(), bad.reason)
+		c.report(at, severity, "%s record of %s: %s", typeName(m.typ), name, bad.reason)
 	case err != nil:
-		c.report(c.at(m, -1), Error, "%s record of %s: %v", typeName(m.typ), m.name(), err)
+		c.report(c.at(m, -1), Error, "%s record of %s: %v", typeName(m.typ), name, err)
 	}
 	c.dots(m)
 	if err != nil && !errors.Is(err, errUnvalidated) || m.entry.flags&outside != 0 {
@@ -122,14 +123,13 @@ func (c *checker) record(m *member) {
 	if m.typ == dns.TypeRRSIG || m.typ == dns.TypeSIG {
 		return // one for each type and key
 	}
-	name := m.name()
-	key := nameKey(name)
-	n := c.nodes[key]
+	id := nameKey(name)
+	n := c.nodes[id]
 	if n == nil {
-		n = &node{name: name, sets: map[uint16][]held{}}
-		c.nodes[key], c.order = n, append(c.order, key)
+		n = &node{name: name, sets: map[uint16][]checkedRecord{}}
+		c.nodes[id], c.order = n, append(c.order, id)
 	}
-	n.sets[m.typ] = append(n.sets[m.typ], held{c.at(m, -1), m.key(), m.entry.ttl})
+	n.sets[m.typ] = append(n.sets[m.typ], checkedRecord{c.at(m, -1), m.key(), m.entry.ttl})
 }
 
 func (c *checker) points(m *member, target string) {
@@ -154,7 +154,7 @@ func (c *checker) dots(m *member) {
 }
 
 func (c *checker) dot(m *member, tok int, name []byte) {
-	if len(name) == 0 || name[len(name)-1] == '.' {
+	if n := bytes.IndexByte(name, '.'); n < 0 || name[len(name)-1] == '.' {
 		return
 	}
 	labels := dns.SplitDomainName(string(name))
@@ -208,24 +208,33 @@ func (c *checker) directives() {
 			continue
 		}
 		for cur := newCursor(c.f.blocks, n, c.f.apex); cur.next(n + 1); {
-			at := func(tok int) Problem { return c.place(n, cur.line.toks[tok].start) }
 			if cur.entry.kind == generate {
-				span, _ := parseSteps(cur.line.toks[1].text)
-				for i := span.first; i <= span.last; i += span.by {
-					if _, _, err := cur.step(i); err != nil {
-						c.report(at(0), Error, "$GENERATE at %d: %v", i, err)
-						break
-					}
-				}
+				c.steps(cur)
 			}
-			tok := cur.line.ttl
-			if cur.entry.kind == setTTL {
-				tok = 1
-			}
-			if tok >= 0 && limited(cur.line.toks[tok].text) {
-				c.report(at(tok), Error, "TTL %s is above 2147483647 seconds, and named takes it for 0", cur.line.toks[tok].text)
-			}
+			c.limit(cur)
 		}
+	}
+}
+
+// steps checks that a $GENERATE makes a record at each step.
+func (c *checker) steps(cur *cursor) {
+	span, _ := parseSteps(cur.line.toks[1].text)
+	for i := span.first; i <= span.last; i += span.by {
+		if _, _, err := cur.step(i); err != nil {
+			c.report(c.place(cur.at.block, cur.line.toks[0].start), Error, "$GENERATE at %d: %v", i, err)
+			return
+		}
+	}
+}
+
+// limit checks the TTL that a line states.
+func (c *checker) limit(cur *cursor) {
+	tok := cur.line.ttl
+	if cur.entry.kind == setTTL {
+		tok = 1
+	}
+	if tok >= 0 && limited(cur.line.toks[tok].text) {
+		c.report(c.place(cur.at.block, cur.line.toks[tok].start), Error, "TTL %s is above 2147483647 seconds, and named takes it for 0", cur.line.toks[tok].text)
 	}
 }
 

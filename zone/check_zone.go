@@ -19,7 +19,10 @@ var besideCNAME = []uint16{dns.TypeCNAME, dns.TypeNSEC, dns.TypeKEY, dns.TypeNXT
 func (c *checker) owner(n *node) {
 	for _, typ := range n.types() {
 		set := n.sets[typ]
-		first := map[string]held{}
+		if len(set) == 1 {
+			continue
+		}
+		first := map[string]checkedRecord{}
 		for _, r := range set {
 			switch earlier, twice := first[r.key]; {
 			case twice:
@@ -31,7 +34,10 @@ func (c *checker) owner(n *node) {
 				first[r.key] = r
 			}
 		}
-		if slices.ContainsFunc(set, func(r held) bool { return r.ttl != set[0].ttl }) {
+		if slices.ContainsFunc(set, func(r checkedRecord) bool { return r.ttl != set[0].ttl }) {
+			if c.ttls == nil {
+				c.ttls = c.f.mixedTTLs()
+			}
 			served := time.Duration(c.ttls[setKey{nameKey(n.name), typ, 0}]) * time.Second
 			c.report(set[0].place, Warning, "the %s records of %s have several TTLs: all are served with %s", typeName(typ), n.name, served)
 		}

@@ -96,7 +96,7 @@ func (e *edit) apply() error {
 		if broken == nil || broken.own == ownTTL {
 			// A TTL that a set needs may be what the lines after it need too, and the
 			// other way round.
-			more, err := e.settle(blocks)
+			more, err := e.settleTTLs(blocks)
 			switch {
 			case more:
 				continue

@@ -11,12 +11,12 @@ import (
 // A File is a zone as named reads it: the main file, and all that it includes.
 // It must not be used by several goroutines at once, not even for reading.
 type File struct {
-	apex    *domain
-	sources []*source // the main file first
-	blocks  []*block
-	index   index
-	edited  bool    // records have changed since the zone was read or saved
-	read    *uint32 // the serial then; nil without an SOA
+	apex        *domain
+	sources     []*source // the main file first
+	blocks      []*block
+	index       index
+	edited      bool    // records have changed since the zone was read or saved
+	savedSerial *uint32 // the serial then; nil without one
 }
 
 // Options say how a zone is opened. A nil *Options is the zero value.
@@ -65,7 +65,7 @@ func load(main *source, origin string, opt Options, follow bool) (*File, error) 
 	}
 	f := &File{apex: apex, sources: r.sources, blocks: r.blocks}
 	if serial, err := f.Serial(); err == nil {
-		f.read = &serial
+		f.savedSerial = &serial
 	}
 	return f, nil
 }
@@ -102,8 +102,8 @@ func (f *File) WriteTo(w io.Writer) (int64, error) {
 	return total, write(run)
 }
 
-// Files yields the main file and the included ones, each once, with their
-// present text.
+// Files yields names and present texts: of the main file, and then of the
+// included ones, each once, in the order in which they are first read.
 func (f *File) Files() iter.Seq2[string, []byte] {
 	return func(yield func(string, []byte) bool) {
 		for _, src := range f.sources {

@@ -65,6 +65,7 @@ func (c *cursor) next(end int) bool {
 		}
 		c.pos = int(b.entries[c.at.entry].start)
 		if err := c.read(&c.entry, true); err != nil {
+			// It has been read before, from this state: a block keeps its own.
 			panic("zone: a line that was accepted cannot be read again: " + err.Error())
 		}
 		return true
@@ -125,7 +126,7 @@ func (c *cursor) member() member {
 	return m
 }
 
-func (f *File) everywhere() iter.Seq[int] {
+func (f *File) allBlocks() iter.Seq[int] {
 	return func(yield func(int) bool) {
 		for i := range f.blocks {
 			if !yield(i) {
@@ -173,7 +174,7 @@ func (f *File) served(keep func(*member) bool) iter.Seq[Record] {
 		lines := lineFinder{blocks: f.blocks}
 		var last owner
 		var name string
-		for m := range walk(f.blocks, f.apex, f.everywhere()) {
+		for m := range walk(f.blocks, f.apex, f.allBlocks()) {
 			if m.entry.flags&outside != 0 || !keep(m) {
 				continue
 			}
@@ -195,7 +196,8 @@ func (f *File) served(keep func(*member) bool) iter.Seq[Record] {
 
 // Lookup returns the records of an RRset as named serves them, in the order of
 // the files. owner is absolute, or relative to the zone's origin, which itself is
-// "@". typ is a type such as "A", or "ANY" for all that the owner has.
+// "@". typ is a type such as "A", or "ANY" for all that the owner has. There are
+// none for an owner outside of the zone, or for what is no name or no type.
 func (f *File) Lookup(owner, typ string) []Record {
 	name, err := absoluteName([]byte(owner), f.apex.text)
 	if err != nil || !below(name, f.apex.text) {
@@ -249,7 +251,9 @@ func (l *lineFinder) line(block, offset int) int {
 		lines := map[*source]int{}
 		for _, b := range l.blocks {
 			l.before = append(l.before, lines[b.src])
-			lines[b.src] += b.lines
+			if lines[b.src] += b.lines; b.last {
+				lines[b.src] = 0 // it may be included again
+			}
 		}
 		l.block = -1
 	}

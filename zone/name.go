@@ -23,6 +23,7 @@ func newDomain(text string, apex *domain) *domain {
 	d := &domain{text: text, suffix: strings.TrimPrefix(text, "."), power: 1}
 	shape, err := readName([]byte(text))
 	if err != nil {
+		// absoluteName has made the text, and checked it.
 		panic("zone: a domain that is no name: " + text)
 	}
 	d.hash, d.wire = shape.hash, shape.wire

@@ -14,7 +14,7 @@ import (
 // placeFor returns the entry after which a record is to be inserted: the last
 // one of its RRset, or else of its owner, or else of the part of the main file
 // with the origin nearest to its owner.
-func (f *File) placeFor(g *given, owned []member) pos {
+func (f *File) placeFor(g *givenRecord, owned []member) pos {
 	var of []member
 	for _, m := range owned {
 		if !m.made && m.src.uses == 1 {
@@ -98,7 +98,7 @@ func (b *block) owners(apex *domain) iter.Seq2[int, *domain] {
 }
 
 // insert writes a new line for g after the entry at p.
-func (e *edit) insert(g *given, p pos) error {
+func (e *edit) insert(g *givenRecord, p pos) error {
 	near := e.f.around(p, g.name)
 	ttl, implied, err := g.ttlAfter(near.state)
 	if err != nil {
@@ -165,7 +165,7 @@ func (f *File) around(p pos, name string) neighbourhood {
 
 // ttlAfter is the TTL of g as a line in a state, and whether the line may leave it
 // out.
-func (g *given) ttlAfter(s state) (ttl uint32, implied bool, err error) {
+func (g *givenRecord) ttlAfter(s state) (ttl uint32, implied bool, err error) {
 	switch {
 	case g.ttl != nil:
 		return *g.ttl, s.def.known && s.def.ttl == *g.ttl, nil
@@ -182,7 +182,7 @@ func (g *given) ttlAfter(s state) (ttl uint32, implied bool, err error) {
 func (e *edit) removes(p pos) bool { return e.changes[p] != nil && e.changes[p].remove }
 
 // text writes the data of g to stand at an origin.
-func (g *given) text(at, apex *domain) string {
+func (g *givenRecord) text(at, apex *domain) string {
 	if at.text == apex.text {
 		return joinTokens(g.data)
 	}
@@ -203,7 +203,7 @@ func joinTokens(toks []token) string {
 // rewriteData replaces the data of a record. If it has as many words as before,
 // only those that mean something else are replaced, so that comments between them
 // survive. It returns false where the line has to go as a whole.
-func (e *edit) rewriteData(m *member, g *given) bool {
+func (e *edit) rewriteData(m *member, g *givenRecord) bool {
 	c := e.f.cursorAt(m.at)
 	old := c.line.toks[c.line.data:]
 	names := nameFields(g.typ, g.data)
@@ -220,14 +220,14 @@ func (e *edit) rewriteData(m *member, g *given) bool {
 			} else if old[i].quoted == t.quoted && bytes.Equal(old[i].text, t.text) {
 				continue
 			}
-			one := given{typ: g.typ, data: []token{t}}
+			one := givenRecord{typ: g.typ, data: []token{t}}
 			with := one.text(c.origin, c.origin)
 			if slices.Contains(names, i) && c.origin.text != e.f.apex.text {
 				if y, err := absoluteName(t.text, e.f.apex.text); err == nil {
 					with = y
 				}
 			}
-			word := apart(c.text, cut{old[i].start, old[i].end, with})
+			word := spaced(c.text, cut{old[i].start, old[i].end, with})
 			if i > 0 && old[i-1].quoted && old[i-1].end == old[i].start && !g.data[i-1].quoted && !t.quoted {
 				word.with = " " + word.with // the quotes between them go
 			}
@@ -240,7 +240,7 @@ func (e *edit) rewriteData(m *member, g *given) bool {
 		from, to := old[0].start, old[len(old)-1].end
 		if balanced(c.text[from:to]) {
 			ch := e.at(m.at)
-			ch.key, ch.cuts = g.key, append(ch.cuts, apart(c.text, cut{from, to, text}))
+			ch.key, ch.cuts = g.key, append(ch.cuts, spaced(c.text, cut{from, to, text}))
 			return true
 		}
 	}
@@ -257,9 +257,9 @@ func (e *edit) rewriteData(m *member, g *given) bool {
 	return true
 }
 
-// apart adds the blanks without which a new word would stick to its neighbours:
+// spaced adds the blanks without which a new word would stick to its neighbours:
 // quotes need none.
-func apart(text []byte, c cut) cut {
+func spaced(text []byte, c cut) cut {
 	if c.from > 0 && byteClass[text[c.from-1]] == plain && c.with[0] != '"' {
 		c.with = " " + c.with
 	}

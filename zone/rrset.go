@@ -64,7 +64,7 @@ func mixed(set []member) bool {
 func (f *File) groups(first, last int) iter.Seq2[*member, int] {
 	return func(yield func(*member, int) bool) {
 		g := newGrouper(f.blocks, first)
-		for m := range walk(f.blocks, f.apex, between(first, last)) {
+		for m := range walk(f.blocks, f.apex, blockRange(first, last)) {
 			if !yield(m, g.number(m)) {
 				return
 			}
@@ -109,7 +109,7 @@ func crossed(blocks []*block) bool {
 	return false
 }
 
-func between(first, last int) iter.Seq[int] {
+func blockRange(first, last int) iter.Seq[int] {
 	return func(yield func(int) bool) {
 		for i := first; i <= last && yield(i); i++ {
 		}
@@ -133,7 +133,7 @@ func (f *File) mixedTTLs() map[setKey]uint32 {
 		typ, covers uint16
 	}
 	first, suspects := map[half]uint32{}, map[half]bool{}
-	for m := range walk(f.blocks, f.apex, f.everywhere()) {
+	for m := range walk(f.blocks, f.apex, f.allBlocks()) {
 		key := half{m.entry.hash, m.typ, m.covers}
 		if ttl, ok := first[key]; !ok {
 			first[key] = m.entry.ttl

@@ -54,7 +54,7 @@ func (f *File) Save(ctx context.Context) error {
 	}
 	f.edited = false
 	if serial, err := f.Serial(); err == nil {
-		f.read = &serial
+		f.savedSerial = &serial
 	}
 	for _, e := range changed {
 		// The new text was written a moment before the rename. If named loaded the
@@ -87,15 +87,15 @@ func (f *File) saveOrder() iter.Seq2[string, *source] {
 
 // raised reports records that changed under the serial that was read.
 func (f *File) raised() error {
-	if !f.edited || f.read == nil {
+	if !f.edited || f.savedSerial == nil {
 		return nil
 	}
 	serial, err := f.Serial()
 	if err != nil {
 		return err
 	}
-	if order, ok := CompareSerial(serial, *f.read); !ok || order <= 0 {
-		return fmt.Errorf("%s: %w: it was %d and is %d", f.sources[0].file.Name(), ErrSerial, *f.read, serial)
+	if order, ok := CompareSerial(serial, *f.savedSerial); !ok || order <= 0 {
+		return fmt.Errorf("%s: %w: it was %d and is %d", f.sources[0].file.Name(), ErrSerial, *f.savedSerial, serial)
 	}
 	return nil
 }

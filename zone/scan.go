@@ -84,6 +84,7 @@ func (o owner) name() string {
 	}
 	name, err := absoluteName(o.text, o.origin.text)
 	if err != nil {
+		// newOwner has checked the same: the text, and the length of the whole.
 		panic("zone: an owner that was accepted is no name: " + err.Error())
 	}
 	return name

@@ -25,7 +25,8 @@ func (f *File) soa() (*cursor, error) {
 	return nil, fmt.Errorf("%s: %w", f.sources[0].file.Name(), errNoSOA)
 }
 
-// Serial returns the serial of the SOA record.
+// Serial returns the serial of the SOA record. It is an error if there is none, or
+// if its serial is no number.
 func (f *File) Serial() (uint32, error) {
 	c, err := f.soa()
 	if err != nil {
@@ -94,8 +95,8 @@ func (f *File) Bump(policy SerialPolicy, now time.Time) (uint32, error) {
 	if err != nil {
 		return 0, err
 	}
-	if f.read != nil && *f.read != old {
-		if order, ok := CompareSerial(old, *f.read); ok && order > 0 {
+	if f.savedSerial != nil && *f.savedSerial != old {
+		if order, ok := CompareSerial(old, *f.savedSerial); ok && order > 0 {
 			return old, nil
 		}
 	}

@@ -23,12 +23,11 @@ const (
 	dataField
 )
 
-// A spot is where a field stands: at a column, counted from 0, and has a tab before it or only
-// spaces.
+// A spot is where a field stands.
 type spot struct {
 	there  bool
-	column int
-	tab    bool
+	column int  // from 0
+	tab    bool // before it; else only spaces
 	text   []byte
 }
 

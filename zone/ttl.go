@@ -97,7 +97,8 @@ func (f *File) firstOf(k kind) *cursor {
 
 // SetTTL sets the first $TTL of the zone; a zone without gets one before its
 // first record. Every record that states no TTL and has no other $TTL before it
-// follows. To be sure that nothing is cached for longer, see [File.LowerTTLs].
+// follows. d is whole seconds, from 0 to 2^31-1; else the error is a
+// [*ValueError]. To be sure that nothing is cached for longer, see [File.LowerTTLs].
 func (f *File) SetTTL(d time.Duration) error {
 	ttl, err := wholeTTL(d)
 	if err != nil {
@@ -145,8 +146,9 @@ func (b *block) hasTTLAbove(limit uint32) bool {
 }
 
 // MaxTTL returns the longest TTL of the RRsets that the owners have, or of all in
-// the zone if none is named: for so long, caches may hold what the zone says now.
-// Ask before the TTLs are lowered.
+// the zone if none is named, and 0 if there are none: for so long, caches may hold
+// what the zone says now. owners are as in [File.Lookup]. Ask before the TTLs are
+// lowered.
 func (f *File) MaxTTL(owners ...string) time.Duration {
 	var longest time.Duration
 	if len(owners) == 0 {
@@ -167,6 +169,8 @@ func (f *File) MaxTTL(owners ...string) time.Duration {
 // [File.Changes] shows them. A zone whose default is the SOA's minimum, for want
 // of a $TTL, gets a $TTL. The fields of the SOA stay; what does not exist is
 // cached for the SOA's TTL at most (RFC 2308, section 5), which is lowered.
+//
+// max is as in [File.SetTTL], and the errors are those of [File.Add].
 func (f *File) LowerTTLs(max time.Duration) (int, error) {
 	limit, err := wholeTTL(max)
 	if err != nil {

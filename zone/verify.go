@@ -72,7 +72,7 @@ func (e *edit) verify(blocks []*block, regions []region) (*fix, error) {
 			}
 			groups.readOld(old)
 			if !c.remove && !groups.kept() {
-				e.watch(old.owner) // another group: another record may decide
+				e.watchSets(old.owner) // another group: another record may decide
 			}
 			if err := inserted(c.after); err != nil {
 				return nil, err
@@ -168,7 +168,7 @@ func (e *edit) compare(old, new *cursor, c *change) *fix {
 			return nil // another record of the set decides, as before
 		}
 		if *b == want {
-			e.watch(old.owner) // another record of the set has come to decide
+			e.watchSets(old.owner) // another record of the set has come to decide
 			return nil
 		}
 	}
@@ -184,8 +184,8 @@ func (c *cursor) stated() *uint32 {
 	return &ttl
 }
 
-// watch sees to it that the RRsets of an owner keep their TTLs.
-func (e *edit) watch(o owner) {
+// watchSets sees to it that the RRsets of an owner keep their TTLs.
+func (e *edit) watchSets(o owner) {
 	if o.text == nil || e.ttl != nil || e.watched[nameKey(o.name())] {
 		return
 	}
@@ -238,9 +238,9 @@ func (ch *change) setTTL(c *cursor, ttl uint32) {
 	ch.cuts = append(ch.cuts, cut{start, start, formatTTL(ttl, nil) + separator})
 }
 
-// settle checks the RRsets that must have a TTL, and writes it into their records
+// settleTTLs checks the RRsets that must have a TTL, and writes it into their records
 // where they would not. It reports whether it had to.
-func (e *edit) settle(blocks []*block) (bool, error) {
+func (e *edit) settleTTLs(blocks []*block) (bool, error) {
 	again := false
 	after := &File{apex: e.f.apex, blocks: blocks}
 	for i := range e.sets {
