@@ -21,7 +21,7 @@ func (f *File) rrsetTTL(set []member) uint32 {
 	var d decision
 	next := 0
 	// The group of the first record may have begun in the block before.
-	for m, group := range f.groups(max(set[0].at.block-1, 0), set[len(set)-1].at.block) {
+	for m, group := range f.groups(recordsBefore(f.blocks, set[0].at.block), set[len(set)-1].at.block) {
 		if m.at != set[next].at {
 			continue
 		}
@@ -97,6 +97,14 @@ func (g *grouper) number(m *member) int {
 		}
 	}
 	return g.group.current().number
+}
+
+// recordsBefore is the number of the last block with records before one, or 0.
+func recordsBefore(blocks []*block, number int) int {
+	for number--; number > 0 && !blocks[number].has(record); {
+		number--
+	}
+	return max(number, 0)
 }
 
 // crossed reports whether an included file begins or ends with one of some blocks.

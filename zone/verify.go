@@ -94,17 +94,18 @@ type regrouping struct {
 	toNew, toOld map[int]int // the numbers of groups whose records have been seen
 }
 
-// groupsUpTo are the groups that the block before a region has left, which is the
-// same before and after. It is nil for an edit of all TTLs, which need not know.
+// groupsUpTo are the groups that the blocks before a region have left, which are
+// the same before and after. It is nil for an edit of all TTLs, which need not know.
 func (e *edit) groupsUpTo(r region, blocks []*block) *regrouping {
 	if e.ttl != nil {
 		return nil
 	}
-	g := &regrouping{old: newGrouper(e.f.blocks, max(r.oldFrom-1, 0)), toNew: map[int]int{}, toOld: map[int]int{}}
-	for c := newCursor(e.f.blocks, g.old.at, e.f.apex); c.next(r.oldFrom); {
+	from := recordsBefore(e.f.blocks, r.oldFrom)
+	g := &regrouping{old: newGrouper(e.f.blocks, from), toNew: map[int]int{}, toOld: map[int]int{}}
+	for c := newCursor(e.f.blocks, from, e.f.apex); c.next(r.oldFrom); {
 		g.old.read(c)
 	}
-	g.new = grouper{blocks, max(r.newFrom-1, 0), g.old.group}
+	g.new = grouper{blocks, g.old.at + r.newFrom - r.oldFrom, g.old.group}
 	for n := range g.old.group.last {
 		g.toNew[n+1], g.toOld[n+1] = n+1, n+1
 	}
