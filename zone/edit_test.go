@@ -297,6 +297,34 @@ func TestEdits(t *testing.T) {
 	}
 }
 
+// TestEditsWhereABlockEnds makes the edits below so many other lines that what
+// they touch is in two blocks.
+func TestEditsWhereABlockEnds(t *testing.T) {
+	for _, test := range editTests {
+		for _, start := range []string{head, oldHead} {
+			in, ok := strings.CutPrefix(test.in, start)
+			want, same := strings.CutPrefix(test.want, start)
+			if !ok || !same {
+				continue
+			}
+			for n := blockSize - 12; n <= blockSize; n++ {
+				above := start + strings.Repeat("$ORIGIN @\n", n)
+				f, err := Parse("zone", fuzzOrigin, []byte(above+in))
+				require.NoError(t, err)
+				require.NoError(t, test.edit(f), "%s, with %d lines above", test.name, n)
+				wanted, err := Parse("zone", fuzzOrigin, []byte(above+want))
+				require.NoError(t, err)
+				again, err := Parse("zone", fuzzOrigin, f.Bytes())
+				require.NoError(t, err)
+				for _, got := range []*File{f, again} {
+					diff := canonAll(wanted, fuzzOrigin).diff(canonAll(got, fuzzOrigin))
+					require.Empty(t, diff, "%s, with %d lines above", test.name, n)
+				}
+			}
+		}
+	}
+}
+
 func compileAll(t *testing.T, dir string, files map[string]string) (canonSet, string, error) {
 	list, log, err := compile(t, dir, fuzzOrigin, files[mainFile], files)
 	set := canonSet{}
