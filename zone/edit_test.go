@@ -30,6 +30,9 @@ const head = "$TTL 1h\n@ SOA ns1 host 7 3h 1h 1w 300\n@ NS ns1\nns1 A 192.0.2.1\
 // oldHead is without a $TTL.
 const oldHead = "@ 1h SOA ns1 host 7 3h 1h 1w 300\n@ NS ns1\nns1 A 192.0.2.1\n"
 
+// noRecords are more lines than a block has.
+var noRecords = strings.Repeat("$ORIGIN @\n", 2*blockSize)
+
 func adds(owner string, ttl int, typ, data string) func(*File) error {
 	return func(f *File) error { return f.Add(rec(owner, ttl, typ, data)) }
 }
@@ -228,6 +231,12 @@ var editTests = []editTest{
 		in:   head + "www A 192.0.2.2\nmail A 192.0.2.3\nwww 60 A 192.0.2.4\n",
 		edit: removes("mail", "A", "192.0.2.3"),
 		want: head + "www 60 A 192.0.2.2\nwww 60 A 192.0.2.4\n",
+		diff: "- mail.example.net. 3600 IN A 192.0.2.3",
+	}, {
+		name: "a set keeps its TTL when only lines that are no records part it",
+		in:   head + "www A 192.0.2.2\n" + noRecords + "mail A 192.0.2.3\nwww 60 A 192.0.2.4\n",
+		edit: removes("mail", "A", "192.0.2.3"),
+		want: head + "www 60 A 192.0.2.2\n" + noRecords + "www 60 A 192.0.2.4\n",
 		diff: "- mail.example.net. 3600 IN A 192.0.2.3",
 	}, {
 		name: "a set keeps its TTL when it is parted by glue only",
