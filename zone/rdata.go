@@ -163,11 +163,19 @@ func rdataRR(owner string, ttl uint32, typ uint16, toks []token, origin string) 
 	h := dns.RR_Header{Name: owner, Rrtype: typ, Class: dns.ClassINET, Ttl: ttl, Rdlength: uint16(len(wire))}
 	// Of a prefix in an APL the library would drop the bits of the host.
 	if err == nil && len(wire) > 0 && typ != dns.TypeAPL {
-		if rr, _, unpackErr := dns.UnpackRRWithHeader(h, wire, 0); unpackErr == nil {
+		rr, _, unpackErr := dns.UnpackRRWithHeader(h, wire, 0)
+		if unpackErr == nil && (len(wire) <= 256 || packs(rr)) {
 			return rr, nil
 		}
 	}
 	return &dns.RFC3597{Hdr: h, Rdata: hex.EncodeToString(wire)}, err
+}
+
+// packs reports whether the library can put into bytes what it has taken out of
+// them. It cannot for long values of URI and CAA.
+func packs(rr dns.RR) bool {
+	_, err := dns.PackRR(rr, make([]byte, 256+1<<16), 0, nil, false)
+	return err == nil
 }
 
 // RR returns the record in the form of github.com/miekg/dns, which compares, packs
