@@ -134,9 +134,16 @@ var ttlWord = regexp.MustCompile(`(?i)^([0-9]+[wdhms]?)+$`)
 // an RRset states, the one that counts depends on what stands between.
 func checkLines(old, files map[string]string, e editCall, named map[fileLine]bool) error {
 	for path, text := range files {
-		gone, come := diffLines(strings.SplitAfter(old[path], "\n"), strings.SplitAfter(text, "\n"))
+		lines := strings.SplitAfter(old[path], "\n")
+		gone, come := diffLines(lines, strings.SplitAfter(text, "\n"))
+		may := map[string]int{} // how many lines that read so may go: equal lines cannot be told apart
+		for at := range named {
+			if at.path == path {
+				may[lines[at.line]]++
+			}
+		}
 		for _, g := range gone {
-			if named[fileLine{path, g.number}] || slices.ContainsFunc(come, func(c numberedLine) bool { return keepsWords(g.text, c.text) }) {
+			if may[g.text]--; may[g.text] >= 0 || slices.ContainsFunc(come, func(c numberedLine) bool { return keepsWords(g.text, c.text) }) {
 				continue
 			}
 			return failure("a line that the edit does not name is changed", "%s:%d %q\ncame: %v", path, g.number+1, g.text, come)

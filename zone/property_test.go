@@ -57,13 +57,14 @@ func forEachSeed(t *testing.T, try func(dir string, seed uint64) (saw string, ch
 	var workers sync.WaitGroup
 	start := time.Now()
 	for range runtime.GOMAXPROCS(0) {
-		dir := t.TempDir()
+		base := t.TempDir()
 		workers.Go(func() {
 			for {
 				seed := next.Add(1) - 1
 				if seed >= end {
 					return
 				}
+				dir := filepath.Join(base, fmt.Sprint(seed))
 				saw, check, z, err := try(dir, seed)
 				mu.Lock()
 				if failed {
@@ -79,6 +80,9 @@ func forEachSeed(t *testing.T, try func(dir string, seed uint64) (saw string, ch
 					t.Errorf("-zone.cases=1 -zone.seed=%d\n%v\n\n%v\nsmaller: %v", seed, err, small, check(small))
 				}
 				mu.Unlock()
+				if err := os.RemoveAll(dir); err != nil {
+					t.Error(err)
+				}
 			}
 		})
 	}
