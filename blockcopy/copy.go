@@ -70,6 +70,7 @@ func (opt *Options) withDefaults() (*Options, error) {
 	}
 	o.Workers = cmp.Or(o.Workers, max(2, min(runtime.GOMAXPROCS(0), 8)))
 	o.Streams = cmp.Or(o.Streams, 1)
+	o.unsynced = cmp.Or(o.unsynced, 128<<20)
 	if o.openJournal == nil {
 		o.openJournal = openJournal
 	}

@@ -2,7 +2,10 @@ package blockcopy
 
 import (
 	"errors"
+	"maps"
 	"math/rand/v2"
+	"runtime"
+	"slices"
 	"sync"
 )
 
@@ -80,23 +83,35 @@ func (d *disk) WriteAt(p []byte, off int64) (int, error) {
 	return len(p), nil
 }
 
+// Sync makes durable what was in the cache when it was called. What is written in the
+// meantime stays there.
 func (d *disk) Sync() error {
 	d.mu.Lock()
-	defer d.mu.Unlock()
 	if d.out {
+		d.mu.Unlock()
 		return errPower
 	}
 	out := d.step()
-	for s := range d.dirty {
+	then := maps.Clone(d.dirty)
+	clear(d.dirty)
+	content := slices.Clone(d.cache)
+	d.mu.Unlock()
+	for range 20 {
+		runtime.Gosched() // others write
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for s := range then {
 		if out && d.rand.IntN(2) == 0 {
+			d.dirty[s] = true
 			continue
 		}
-		d.flush(s)
+		end := min((s+1)*sector, len(content))
+		copy(d.media[s*sector:end], content[s*sector:end])
 	}
 	if out {
 		return errPower
 	}
-	clear(d.dirty)
 	return nil
 }
 
@@ -114,4 +129,15 @@ func (d *disk) afterReboot(p *power) *disk {
 		}
 	}
 	return newDisk(p, d.media)
+}
+
+// open puts the disk in the place of a journal's file.
+func (d *disk) open(path string, want header) (*journal, error) {
+	j := &journal{path: path, f: d}
+	if _, err := readHeader(d); err == nil {
+		return j, j.begin(want)
+	}
+	j.head = want
+	j.head.Number = 1
+	return j, j.writeHeader()
 }

@@ -143,7 +143,8 @@ type Options struct {
 	// a journal; nil logs nothing.
 	Log *slog.Logger
 
-	openJournal func(path string, want header) (*journal, error) // what tests put in its place
+	openJournal func(path string, want header) (*journal, error) // tests put a disk in its place
+	unsynced    int64                                            // bytes that make a checkpoint due; tests have small images
 }
 
 // Progress counts bytes of the image. Every byte ends up in Durable; before, it

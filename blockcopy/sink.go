@@ -27,8 +27,8 @@ type sink struct {
 	mu       sync.Mutex
 	room     *sync.Cond // unsynced has shrunk, or the sink has failed
 	pending  []finished
-	unsynced int64 // bytes of pending that were written
-	most     int64 // of them
+	unsynced int64 // bytes that the next flushes must take
+	most     int64 // of them, before workers wait
 	failed   error
 
 	full    chan struct{} // a checkpoint is due before its time
@@ -73,7 +73,7 @@ const (
 // and refuses what does not fit before anything is written.
 func openSink(dst Target, size int64, src sourceID, opt *Options, m *meter) (*sink, error) {
 	s := &sink{
-		dst: dst, size: size, opt: opt, m: m, tree: newTree(blocksOf(size)), most: 128 << 20,
+		dst: dst, size: size, opt: opt, m: m, tree: newTree(blocksOf(size)), most: opt.unsynced,
 		full: make(chan struct{}, 1), closing: make(chan struct{}), ended: make(chan struct{}),
 	}
 	s.room = sync.NewCond(&s.mu)
