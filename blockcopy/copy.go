@@ -169,10 +169,7 @@ func (c *copier) takeNext(ctx context.Context, next *atomic.Int64) error {
 
 // resumed hands on a block that an earlier run has done.
 func (c *copier) resumed(ctx context.Context, block int64, buf []byte) (bool, error) {
-	if !c.sink.doneBefore(block) {
-		return false, nil
-	}
-	d, ok, err := c.sink.examineDone(block, buf[:c.sink.length(block)])
+	d, ok, err := c.sink.examineDone(block, buf)
 	if ok && err == nil {
 		err = c.sink.done(ctx, finished{block: block, value: d, resumed: true})
 	}
@@ -195,9 +192,9 @@ func (c *copier) copyBlock(ctx context.Context, block int64, buf, old []byte) er
 func (c *copier) put(ctx context.Context, block int64, p, old []byte) error {
 	f := finished{block: block, g: new(sums)}
 	f.value = sumBlock(p, block*blockSize, c.sink.size, f.g)
-	have, trusted, err := c.sink.examine(block, true, old, nil)
+	have, trusted, err := c.sink.examineOld(block, true, old, nil)
 	if err == nil && have == holdsTrusted && trusted != f.value {
-		have, _, err = c.sink.examine(block, false, old, nil)
+		have, _, err = c.sink.examineOld(block, false, old, nil)
 	}
 	if err != nil {
 		return err

@@ -31,7 +31,7 @@ func image(seed uint64, size int64) memory {
 func TestCopyOfEverySize(t *testing.T) {
 	for _, size := range sizes() {
 		src := image(1, size)
-		dst := newDisk(&power{left: -1}, image(2, size+100))
+		dst := newDisk(never(), image(2, size+100))
 		journal := filepath.Join(t.TempDir(), "journal")
 		r, err := Copy(t.Context(), dst, src, &Options{Journal: journal})
 		require.NoError(t, err, "size %d", size)

@@ -135,14 +135,17 @@ func (s *sink) length(block int64) int { return int(min(blockSize, s.size-block*
 // nil, gets the values of the grains of holdsOld and holdsZeros. With trust false the
 // answer is never holdsTrusted.
 func (s *sink) examine(block int64, trust bool, buf []byte, g *sums) (holding, Digest, error) {
+	d, done, err := s.examineDone(block, buf)
+	if done || err != nil {
+		return holdsDone, d, err
+	}
+	return s.examineOld(block, trust, buf, g)
+}
+
+// examineOld is examine for a block that no earlier run has done.
+func (s *sink) examineOld(block int64, trust bool, buf []byte, g *sums) (holding, Digest, error) {
 	off := block * blockSize
 	p := buf[:s.length(block)]
-	if s.doneBefore(block) {
-		d, ok, err := s.examineDone(block, p)
-		if ok || err != nil {
-			return holdsDone, d, err
-		}
-	}
 	if s.opt.Rewrite {
 		return holdsUnknown, Digest{}, nil
 	}
@@ -180,14 +183,17 @@ func (s *sink) doneBefore(block int64) bool {
 	return err == nil && number == s.journal.head.Number
 }
 
-// examineDone reads a block that an earlier run has done: the target may have been used
-// since, by a guest that was booted too early.
-func (s *sink) examineDone(block int64, p []byte) (Digest, bool, error) {
+// examineDone reports whether an earlier run of this pass has done a block, and reads
+// it: the target may have been used since, by a guest that was booted too early.
+func (s *sink) examineDone(block int64, buf []byte) (Digest, bool, error) {
+	if !s.doneBefore(block) {
+		return Digest{}, false, nil
+	}
 	d, _, err := s.journal.slot(block)
 	if err != nil || s.opt.TrustJournal {
-		return d, true, err
+		return d, err == nil, err
 	}
-	off := block * blockSize
+	off, p := block*blockSize, buf[:s.length(block)]
 	if _, err := s.readCold(p, off); err != nil {
 		return d, false, &IOError{"read target", off, int64(len(p)), err}
 	}
