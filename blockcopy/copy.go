@@ -39,7 +39,7 @@ func Copy(ctx context.Context, dst Target, src Source, opt *Options) (Result, er
 		return Result{}, err
 	}
 	m := newMeter(src.Size())
-	s, err := openSink(dst, src.Size(), sourceID{identity(src), before}, o, m)
+	s, err := openSink(dst, src.Size(), sourceID{identityOf(src), before}, o, m)
 	if err != nil {
 		return Result{}, err
 	}
@@ -286,11 +286,11 @@ func (c *copier) readRange(ctx context.Context, src RangeReader, first, end int6
 	}
 	r, err := src.ReadRange(ctx, off, n)
 	if err != nil {
-		return &IOError{"read", off, n, err}
+		return failed("read", off, n, err)
 	}
 	defer func() {
 		if e := r.Close(); err == nil && e != nil {
-			err = &IOError{"read", off, n, e}
+			err = failed("read", off, n, e)
 		}
 	}()
 	for block := first; block < end; block++ {
@@ -300,7 +300,7 @@ func (c *copier) readRange(ctx context.Context, src RangeReader, first, end int6
 			return err
 		}
 		if got, err := io.ReadFull(r, buf[:want]); err != nil {
-			return &IOError{"read", block*blockSize + int64(got), int64(want - got), err}
+			return failed("read", block*blockSize + int64(got), int64(want - got), err)
 		}
 		c.reader.m.read.Add(int64(want))
 		if err := send(ctx, work, job{block, buf}); err != nil {

@@ -36,7 +36,7 @@ func (r *reader) read(ctx context.Context, block int64, buf []byte) (p []byte, b
 	p = buf[:min(blockSize, r.size-off)]
 	hole, err := r.holes.cover(off, int64(len(p)))
 	if err != nil {
-		return nil, nil, &IOError{"read", off, int64(len(p)), err}
+		return nil, nil, failed("read", off, int64(len(p)), err)
 	}
 	if hole {
 		clear(p)
@@ -59,7 +59,7 @@ func (r *reader) read(ctx context.Context, block int64, buf []byte) (p []byte, b
 // sector is the error.
 func (r *reader) split(ctx context.Context, p []byte, off int64, cause error) (bad []Range, err error) {
 	if errors.Is(cause, ErrChanged) {
-		return nil, &IOError{"read", off, int64(len(p)), cause}
+		return nil, failed("read", off, int64(len(p)), cause)
 	}
 	for o := 0; o < len(p); {
 		if err := ctx.Err(); err != nil {
@@ -74,7 +74,7 @@ func (r *reader) split(ctx context.Context, p []byte, off int64, cause error) (b
 		}
 		if err != nil {
 			if !r.opt.SkipBad {
-				return nil, &IOError{"read", at, int64(n), err}
+				return nil, failed("read", at, int64(n), err)
 			}
 			clear(p[o : o+n])
 			if len(bad) == 0 {
@@ -107,7 +107,7 @@ func (r *reader) badRanges() []Range {
 func (r *reader) unreadable() error {
 	bad := r.badRanges()
 	return fmt.Errorf("%d ranges of the source cannot be read, the first one: %w",
-		len(bad), &IOError{"read", bad[0].Offset, bad[0].Length, r.cause})
+		len(bad), failed("read", bad[0].Offset, bad[0].Length, r.cause))
 }
 
 // addRange appends a range, to the last one if they touch.
@@ -160,7 +160,7 @@ func version(src Source) (string, error) {
 	return "", nil
 }
 
-func identity(x any) string {
+func identityOf(x any) string {
 	if i, ok := x.(Identifier); ok {
 		return i.Identity()
 	}

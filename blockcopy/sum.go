@@ -2,6 +2,7 @@ package blockcopy
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 )
@@ -10,6 +11,12 @@ import (
 // work. A source that can tell its own digest, as a DD can where b3sum is installed, is
 // asked.
 func Sum(parent context.Context, src Source) (Digest, error) {
+	if s, ok := src.(Summer); ok {
+		d, err := s.Sum(parent)
+		if !errors.Is(err, errors.ErrUnsupported) {
+			return d, err
+		}
+	}
 	ctx, cancel := context.WithCancelCause(parent)
 	defer cancel(nil)
 	o, _ := new(Options).withDefaults()
