@@ -92,7 +92,7 @@ func (c *copier) run(ctx context.Context, before string) (Result, error) {
 	if !whole {
 		return Result{}, c.reader.unreadable()
 	}
-	if err := c.reader.unchanged(ctx, before, d); err != nil {
+	if err := c.reader.unchanged(ctx, before, d, c.sink.sha256); err != nil {
 		return Result{}, errors.Join(err, c.sink.changed())
 	}
 	r := Result{Digest: d}
@@ -300,7 +300,7 @@ func (c *copier) readRange(ctx context.Context, src RangeReader, first, end int6
 			return err
 		}
 		if got, err := io.ReadFull(r, buf[:want]); err != nil {
-			return failed("read", block*blockSize + int64(got), int64(want - got), err)
+			return failed("read", block*blockSize+int64(got), int64(want-got), err)
 		}
 		c.reader.m.read.Add(int64(want))
 		if err := send(ctx, work, job{block, buf}); err != nil {

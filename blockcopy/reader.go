@@ -132,23 +132,42 @@ func readFull(src io.ReaderAt, p []byte, off int64) error {
 }
 
 // unchanged returns ErrChanged if the source has changed since it had the version
-// before, or, with Recheck, if it has another digest now.
-func (r *reader) unchanged(ctx context.Context, before string, digest Digest) error {
+// before, or, with Recheck, if it has another digest now. sha256 computes that of the
+// target, for a source that can tell no other; it may be nil.
+func (r *reader) unchanged(ctx context.Context, before string, digest Digest, sha256 func(context.Context) ([]byte, error)) error {
 	if r.opt.Pass == Live {
 		return nil
 	}
 	if r.opt.Recheck {
-		again, err := Sum(ctx, r.src)
-		if err != nil {
+		if err := r.recheck(ctx, digest, sha256); err != nil {
 			return err
-		}
-		if again != digest {
-			return fmt.Errorf("%w: its digest was %v and is %v", ErrChanged, digest, again)
 		}
 	}
 	now, err := version(r.src)
 	if err == nil && now != before {
 		err = fmt.Errorf("%w: it was %s and is %s", ErrChanged, before, now)
+	}
+	return err
+}
+
+func (r *reader) recheck(ctx context.Context, digest Digest, sha256 func(context.Context) ([]byte, error)) error {
+	if s, ok := r.src.(interface {
+		SHA256(context.Context) ([]byte, error)
+	}); ok && sha256 != nil {
+		switch now, err := s.SHA256(ctx); {
+		case err == nil:
+			copied, err := sha256(ctx)
+			if err == nil && !bytes.Equal(copied, now) {
+				err = fmt.Errorf("%w: its SHA-256 is %x, that of the copy is %x", ErrChanged, now, copied)
+			}
+			return err
+		case !errors.Is(err, errors.ErrUnsupported):
+			return err
+		}
+	}
+	now, err := Sum(ctx, r.src)
+	if err == nil && now != digest {
+		err = fmt.Errorf("%w: its digest was %v and is %v", ErrChanged, digest, now)
 	}
 	return err
 }

@@ -230,7 +230,7 @@ func (s *sink) write(block int64, p []byte, mask, zeros uint16) error {
 	}
 	err := runs(mask&zeros, len(p), func(from, to int) error {
 		if err := z.Zero(off+int64(from), int64(to-from)); err != nil {
-			return failed("zero", off + int64(from), int64(to - from), err)
+			return failed("zero", off+int64(from), int64(to-from), err)
 		}
 		return nil
 	})
@@ -248,7 +248,7 @@ func (s *sink) writeAt(p []byte, off int64) error {
 		err = io.ErrShortWrite
 	}
 	if err != nil {
-		return failed("write", off + int64(n), int64(len(p) - n), err)
+		return failed("write", off+int64(n), int64(len(p)-n), err)
 	}
 	return nil
 }
@@ -441,7 +441,7 @@ func (s *sink) verifyBlock(f *finished, buf []byte) (how Verification, err error
 		h, err := s.readCold(p[from:to], off)
 		how = min(how, h)
 		if err != nil {
-			return failed("verify", off, int64(to - from), err)
+			return failed("verify", off, int64(to-from), err)
 		}
 		for at := from; at < to; at += grainSize {
 			g := p[at:min(at+grainSize, to)]
