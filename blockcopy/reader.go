@@ -150,24 +150,34 @@ func (r *reader) unchanged(ctx context.Context, before string, digest Digest, sh
 	return err
 }
 
+// recheck asks the source for its digests before it reads all of it again.
 func (r *reader) recheck(ctx context.Context, digest Digest, sha256 func(context.Context) ([]byte, error)) error {
-	if s, ok := r.src.(interface {
-		SHA256(context.Context) ([]byte, error)
-	}); ok && sha256 != nil {
-		switch now, err := s.SHA256(ctx); {
-		case err == nil:
-			copied, err := sha256(ctx)
-			if err == nil && !bytes.Equal(copied, now) {
-				err = fmt.Errorf("%w: its SHA-256 is %x, that of the copy is %x", ErrChanged, now, copied)
+	now, err := ask(ctx, r.src)
+	if errors.Is(err, errors.ErrUnsupported) {
+		s, ok := r.src.(interface {
+			SHA256(context.Context) ([]byte, error)
+		})
+		if ok && sha256 != nil {
+			far, err := s.SHA256(ctx)
+			if !errors.Is(err, errors.ErrUnsupported) {
+				return sameSHA256(ctx, far, err, sha256)
 			}
-			return err
-		case !errors.Is(err, errors.ErrUnsupported):
-			return err
 		}
+		now, err = readSum(ctx, r.src)
 	}
-	now, err := Sum(ctx, r.src)
 	if err == nil && now != digest {
 		err = fmt.Errorf("%w: its digest was %v and is %v", ErrChanged, digest, now)
+	}
+	return err
+}
+
+func sameSHA256(ctx context.Context, far []byte, err error, sha256 func(context.Context) ([]byte, error)) error {
+	if err != nil {
+		return err
+	}
+	copied, err := sha256(ctx)
+	if err == nil && !bytes.Equal(copied, far) {
+		err = fmt.Errorf("%w: its SHA-256 is %x, that of the copy is %x", ErrChanged, far, copied)
 	}
 	return err
 }
