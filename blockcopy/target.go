@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
@@ -26,6 +27,8 @@ const (
 type TargetFile struct {
 	s    *storage
 	cold *os.File // reads a regular file past the page cache; nil if the system has no way
+
+	writing sync.Mutex // one write to a regular file at a time
 
 	keepsBlocks atomic.Bool // the filesystem or the disk cannot make zeros other than by writing them
 }
@@ -191,6 +194,12 @@ func (t *TargetFile) WriteAt(p []byte, off int64) (int, error) {
 	if !t.s.regular {
 		to = t.s.sectors
 	}
+	if t.s.regular {
+		// The system takes them one by one anyway, and those that wait spin: a
+		// goroutine that waits here leaves its processor to one that computes.
+		t.writing.Lock()
+		defer t.writing.Unlock()
+	}
 	done := 0
 	for done < len(p) {
 		n, err := to.WriteAt(p[done:min(done+maxWrite, len(p))], off+int64(done))
@@ -271,11 +280,6 @@ func (t *TargetFile) ReadCold(p []byte, off int64) (int, error) {
 	}
 	if t.cold == nil {
 		return 0, errors.ErrUnsupported
-	}
-	end := off + int64(len(p))
-	if start, _, err := t.s.nextData(off); end <= t.s.size && (err == io.EOF || err == nil && start >= end) {
-		clear(p)
-		return len(p), nil
 	}
 	return (&sectors{raw: coldFile{t.cold}, size: pageSize}).ReadAt(p, off)
 }
