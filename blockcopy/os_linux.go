@@ -76,7 +76,7 @@ func openCold(s *storage) (*os.File, error) {
 		return nil, &os.PathError{Op: "fstatfs", Path: s.path, Err: err}
 	}
 	// They take O_DIRECT and have no disk.
-	if fs.Type == unix.TMPFS_MAGIC || fs.Type == unix.RAMFS_MAGIC {
+	if kind := uint32(fs.Type); kind == unix.TMPFS_MAGIC || kind == unix.RAMFS_MAGIC {
 		return nil, nil
 	}
 	// The path may lead to another file by now.

@@ -2,11 +2,8 @@ package blockcopy
 
 import (
 	"io"
-	"os"
 	"sync"
 	"unsafe"
-
-	"golang.org/x/sys/unix"
 )
 
 const pageSize = 4096
@@ -112,24 +109,4 @@ func (s *sectors) writePartial(p []byte, off int64) (int, error) {
 		return 0, err
 	}
 	return n, nil
-}
-
-// A coldFile reads a regular file that was opened to be read past the page cache. A
-// read over the end of the file is short; another one from there, at no sector's
-// beginning, would be an error, which is why os.File does not do.
-type coldFile struct{ *os.File }
-
-func (f coldFile) ReadAt(p []byte, off int64) (int, error) {
-	for {
-		n, err := unix.Pread(int(f.Fd()), p, off)
-		switch {
-		case err == unix.EINTR:
-			continue
-		case err != nil:
-			return 0, &os.PathError{Op: "pread", Path: f.Name(), Err: err}
-		case n < len(p):
-			return n, io.EOF
-		}
-		return n, nil
-	}
 }

@@ -98,7 +98,7 @@ func (s *storage) measure() error {
 		return fmt.Errorf("%s: %d bytes in sectors of %d bytes make no disk", s.path, g.size, g.sector)
 	}
 	s.size = g.size
-	s.sectors = &sectors{raw: s.file, size: g.sector}
+	s.sectors = &sectors{raw: rawFile{s.file}, size: g.sector}
 	return nil
 }
 
@@ -117,6 +117,19 @@ func (s *storage) readAt(p []byte, off int64) (int, error) {
 		return n, err
 	}
 	return s.sectors.ReadAt(p, off)
+}
+
+// writeAt fails with ENOSPC at the end of a disk, after what has room was written.
+func (s *storage) writeAt(p []byte, off int64) (int, error) {
+	if s.regular {
+		return rawFile{s.file}.WriteAt(p, off)
+	}
+	room := min(max(s.size-off, 0), int64(len(p)))
+	n, err := s.sectors.WriteAt(p[:room], off)
+	if err == nil && n < len(p) {
+		err = unix.ENOSPC
+	}
+	return n, err
 }
 
 // nextData is the NextData of both ends.

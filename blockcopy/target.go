@@ -187,13 +187,9 @@ func (t *TargetFile) Identity() string { return identity(t.s) }
 // quick on a disk. The error is an *IOError whose Offset is the first byte that was
 // not written, such as the end of a disk.
 func (t *TargetFile) WriteAt(p []byte, off int64) (int, error) {
-	var to io.WriterAt = t.s.file
-	if !t.s.regular {
-		to = t.s.sectors
-	}
 	done := 0
 	for done < len(p) {
-		n, err := to.WriteAt(p[done:min(done+maxWrite, len(p))], off+int64(done))
+		n, err := t.s.writeAt(p[done:min(done+maxWrite, len(p))], off+int64(done))
 		done += n
 		if err != nil {
 			return done, t.failed("write", off+int64(done), int64(len(p)-done), err)
@@ -291,9 +287,5 @@ func (t *TargetFile) Close() error {
 
 // failed returns an error that holds an *IOError.
 func (t *TargetFile) failed(op string, off, length int64, err error) error {
-	var path *os.PathError
-	if errors.As(err, &path) {
-		err = path.Err // the path and the offset are said already
-	}
 	return fmt.Errorf("%s: %w", t.s.path, &IOError{Op: op, Offset: off, Length: length, Err: err})
 }
