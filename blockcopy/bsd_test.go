@@ -66,6 +66,9 @@ func TestFreeBSDGeometry(t *testing.T) {
 	ident, err := freebsdIdent(device(map[uint][]byte{0x41006489: []byte("S3R1AL\x00rest")}))
 	require.NoError(t, err)
 	assert.Equal(t, "S3R1AL", ident)
+	name, err := freebsdProvider(device(map[uint][]byte{0x4400648a: []byte("ada0p2\x00")}))
+	require.NoError(t, err)
+	assert.Equal(t, "ada0p2", name)
 }
 
 func TestFreeBSDProvidersBelow(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -172,17 +173,12 @@ func sameStorage(a, b *storage) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	for _, under := range overA {
-		if under.overlaps(overB[0]) {
-			return true, nil
-		}
-	}
-	for _, under := range overB {
-		if under.overlaps(overA[0]) {
-			return true, nil
-		}
-	}
-	return false, nil
+	return related(overA, overB), nil
+}
+
+// related takes what spans returns of two storages.
+func related(overA, overB []span) bool {
+	return slices.ContainsFunc(overA, overB[0].overlaps) || slices.ContainsFunc(overB, overA[0].overlaps)
 }
 
 // fileSpan is the span of a regular file.

@@ -194,13 +194,12 @@ func (y system) diskUser(dir string) (string, error) {
 	if !ok {
 		return "", nil
 	}
-	holders, _ := os.ReadDir(filepath.Join(dir, "holders"))
-	for _, holder := range holders {
-		name := read(filepath.Join(dir, "holders", holder.Name()), "dm/name")
-		if name == "" {
-			name = holder.Name()
+	if holders, _ := os.ReadDir(filepath.Join(dir, "holders")); len(holders) > 0 {
+		holder := holders[0].Name()
+		if name := read(filepath.Join(dir, "holders", holder), "dm/name"); name != "" {
+			holder = name
 		}
-		return "it is part of " + name, nil
+		return "it is part of " + holder, nil
 	}
 	at, err := y.mountPoint(rdev)
 	if err != nil {
