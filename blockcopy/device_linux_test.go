@@ -156,6 +156,23 @@ func TestAWriteAcrossTheEndOfADisk(t *testing.T) {
 	}
 }
 
+func TestRangesThatAreNone(t *testing.T) {
+	for _, path := range []string{newFile(t, make([]byte, blockSize)), loopOver(t, newFile(t, make([]byte, blockSize)))} {
+		f := openTarget(t, path, blockSize)
+		for _, do := range []func() error{
+			func() error { _, err := f.ReadAt(make([]byte, 10), -5); return err },
+			func() error { _, err := f.ReadCold(make([]byte, 10), -5); return err },
+			func() error { _, err := f.WriteAt(make([]byte, 10), -5); return err },
+			func() error { return f.Zero(-5, 10) },
+			func() error { return f.Zero(5, -1) },
+		} {
+			assert.Error(t, do(), path)
+		}
+		start, _, err := f.NextData(-5)
+		assert.True(t, err == io.EOF || start >= 0)
+	}
+}
+
 func TestADiskThatIsTooSmall(t *testing.T) {
 	device := loopOver(t, newFile(t, make([]byte, blockSize)))
 	_, err := OpenTarget(device, blockSize+1)

@@ -36,7 +36,7 @@ func openDisk(s *storage, flag int) (*os.File, error) {
 		}
 	}
 	if errors.Is(err, unix.EBUSY) {
-		user, lookErr := user(s)
+		user, lookErr := usedBy(s)
 		if lookErr != nil || user == "" {
 			user = "another program holds it"
 		}
@@ -148,4 +148,4 @@ func spans(s *storage) ([]span, error) {
 	return theSystem().overDisk(uint64(s.stat.Rdev), 0, maxOffset), nil
 }
 
-func user(s *storage) (string, error) { return theSystem().user(s) }
+func usedBy(s *storage) (string, error) { return theSystem().usedBy(s) }

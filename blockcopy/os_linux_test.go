@@ -90,6 +90,26 @@ func TestAMistypedDeviceIsNotMade(t *testing.T) {
 	assert.ErrorIs(t, err, os.ErrNotExist)
 }
 
+// A write past the limit would end the program with SIGXFSZ.
+func TestATargetLargerThanTheLimit(t *testing.T) {
+	const child = "BLOCKCOPY_TEST_LIMIT"
+	path := filepath.Join(os.Getenv(child), "disk0.img")
+	if os.Getenv(child) != "" {
+		require.NoError(t, unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: 1 << 20, Max: 1 << 20}))
+		_, err := OpenTarget(path, 1<<20+1)
+		assert.ErrorIs(t, err, unix.EFBIG)
+		_, err = os.Stat(path)
+		assert.ErrorIs(t, err, os.ErrNotExist)
+		_, err = openTarget(t, path, 1<<20).WriteAt(make([]byte, 1<<20), 0)
+		assert.NoError(t, err)
+		return
+	}
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestATargetLargerThanTheLimit$")
+	cmd.Env = append(os.Environ(), child+"="+t.TempDir())
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, string(out))
+}
+
 // Writes are counted from outside: no single one may reach 1 MiB, old content is
 // never thrown away by a truncation to nothing, and Sync is fdatasync.
 func TestTheSystemCallsOfATarget(t *testing.T) {

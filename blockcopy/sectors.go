@@ -4,6 +4,8 @@ import (
 	"io"
 	"sync"
 	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 const pageSize = 4096
@@ -35,6 +37,9 @@ func (s *sectors) whole(p []byte, off int64) (direct, helped int) {
 }
 
 func (s *sectors) ReadAt(p []byte, off int64) (int, error) {
+	if off < 0 {
+		return 0, unix.EINVAL
+	}
 	done := 0
 	for done < len(p) {
 		direct, helped := s.whole(p[done:], off+int64(done))
@@ -63,13 +68,13 @@ func (s *sectors) readHelped(p []byte, off int64, n int) (int, error) {
 		p = p[:n]
 	}
 	copied := copy(p, buf[min(skip, got):got])
-	if copied < min(len(p), int(s.size)-skip) && err == nil {
-		err = io.ErrUnexpectedEOF
-	}
 	return copied, err
 }
 
 func (s *sectors) WriteAt(p []byte, off int64) (int, error) {
+	if off < 0 {
+		return 0, unix.EINVAL
+	}
 	done := 0
 	for done < len(p) {
 		direct, helped := s.whole(p[done:], off+int64(done))

@@ -27,8 +27,8 @@ type geometry struct {
 	sector int64 // in bytes; I/O begins and ends at one
 }
 
-// openStorage opens what path leads to. It looks before it opens: opening a tape, a
-// terminal or a pipe does something to it.
+// openStorage opens what path leads to. It looks before it opens: opening a pipe, or
+// on Linux a terminal or a tape, does something to it.
 func openStorage(path string, flag int) (*storage, error) {
 	s := &storage{path: path}
 	if err := unix.Stat(path, &s.stat); err != nil {
@@ -138,6 +138,7 @@ func (s *storage) nextData(off int64) (start, end int64, err error) {
 	if off >= s.size {
 		return 0, 0, io.EOF
 	}
+	off = max(off, 0)
 	if !s.regular {
 		return off, s.size, nil
 	}

@@ -127,7 +127,7 @@ func TestWhoUsesADisk(t *testing.T) {
 	} {
 		s := &storage{}
 		s.stat.Rdev = unix.Mkdev(number[0], number[1])
-		got, err := y.user(s)
+		got, err := y.usedBy(s)
 		require.NoError(t, err)
 		assert.Equal(t, want, got, "%d", number)
 	}

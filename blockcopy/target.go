@@ -71,7 +71,7 @@ func (t *TargetFile) claim(size int64) error {
 	if err := lock(t.s); err != nil {
 		return err
 	}
-	user, err := user(t.s)
+	user, err := usedBy(t.s)
 	if err != nil {
 		return err
 	}
@@ -164,6 +164,11 @@ func (t *TargetFile) Resize(size int64) error {
 	// Never to 0 and up again: that throws away what a resume needs, and ext4 then
 	// writes all out when the file is closed.
 	if size != t.s.stat.Size {
+		// Past the limit the system would send a signal that ends the program.
+		var limit unix.Rlimit
+		if unix.Getrlimit(unix.RLIMIT_FSIZE, &limit) == nil && uint64(size) > uint64(limit.Cur) {
+			return &os.PathError{Op: "ftruncate", Path: t.s.path, Err: unix.EFBIG}
+		}
 		if err := t.s.file.Truncate(size); err != nil {
 			return err
 		}
@@ -202,6 +207,9 @@ func (t *TargetFile) WriteAt(p []byte, off int64) (int, error) {
 // itself, or zeros that are written where neither is to be had. Any range will do.
 // The error is an *IOError.
 func (t *TargetFile) Zero(off, n int64) error {
+	if off < 0 || n < 0 {
+		return t.failed("zero", off, n, unix.EINVAL)
+	}
 	if !t.s.regular {
 		// A disk makes zeros of whole sectors; the rest is written.
 		if lead := min(-off&(t.s.sectors.size-1), n); lead > 0 {
