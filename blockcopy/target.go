@@ -3,7 +3,6 @@ package blockcopy
 import (
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"os"
 	"path/filepath"
