@@ -36,4 +36,7 @@ func Example_send() {
 	fmt.Println(r.State == blockcopy.Complete, bytes.Equal(src, dst))
 	fmt.Printf("%d of %d bytes moved\n", r.Moved, r.Size)
 	// Output:
+	// 78b4fc73a5e418391ea5fccb44fb7ddd84989f3786cbdf8f1934332c6e334c9d
+	// true true
+	// 16384 of 1200000 bytes moved
 }
