@@ -39,7 +39,7 @@ func Copy(ctx context.Context, dst Target, src Source, opt *Options) (Result, er
 		return Result{}, err
 	}
 	m := newMeter(src.Size())
-	s, err := openSink(dst, src.Size(), sourceID{identity(src), before}, o, m)
+	s, err := openSink(dst, src.Size(), sourceID{identityOf(src), before}, o, m)
 	if err != nil {
 		return Result{}, err
 	}
@@ -68,7 +68,7 @@ func (opt *Options) withDefaults() (*Options, error) {
 	case o.TrustJournal && o.Rewrite:
 		return nil, &ValueError{Field: "TrustJournal", Value: "true", Reason: "Rewrite compares with nothing"}
 	}
-	o.Workers = cmp.Or(o.Workers, max(2, min(runtime.GOMAXPROCS(0), 8)))
+	o.Workers = cmp.Or(o.Workers, min(runtime.GOMAXPROCS(0)+1, 8))
 	o.Streams = cmp.Or(o.Streams, 1)
 	o.unsynced = cmp.Or(o.unsynced, 128<<20)
 	if o.openJournal == nil {
@@ -92,7 +92,7 @@ func (c *copier) run(ctx context.Context, before string) (Result, error) {
 	if !whole {
 		return Result{}, c.reader.unreadable()
 	}
-	if err := c.reader.unchanged(ctx, before, d); err != nil {
+	if err := c.reader.unchanged(ctx, before, d, c.sink.sha256); err != nil {
 		return Result{}, errors.Join(err, c.sink.changed())
 	}
 	r := Result{Digest: d}
@@ -286,11 +286,11 @@ func (c *copier) readRange(ctx context.Context, src RangeReader, first, end int6
 	}
 	r, err := src.ReadRange(ctx, off, n)
 	if err != nil {
-		return &IOError{"read", off, n, err}
+		return failed("read", off, n, err)
 	}
 	defer func() {
 		if e := r.Close(); err == nil && e != nil {
-			err = &IOError{"read", off, n, e}
+			err = failed("read", off, n, e)
 		}
 	}()
 	for block := first; block < end; block++ {
@@ -300,7 +300,7 @@ func (c *copier) readRange(ctx context.Context, src RangeReader, first, end int6
 			return err
 		}
 		if got, err := io.ReadFull(r, buf[:want]); err != nil {
-			return &IOError{"read", block*blockSize + int64(got), int64(want - got), err}
+			return failed("read", block*blockSize+int64(got), int64(want-got), err)
 		}
 		c.reader.m.read.Add(int64(want))
 		if err := send(ctx, work, job{block, buf}); err != nil {

@@ -71,7 +71,7 @@ func openJournal(path string, want header) (*journal, error) {
 		return nil, err
 	}
 	j := &journal{path: path, f: f}
-	if err := errors.Join(lock(f), j.begin(want)); err != nil {
+	if err := errors.Join(lockJournal(f), j.begin(want)); err != nil {
 		f.Close()
 		return nil, err
 	}
@@ -87,7 +87,7 @@ func createJournal(path string, want header) (*journal, error) {
 	}
 	j := &journal{path: path, f: f, head: want}
 	j.head.Number = 1
-	err = errors.Join(lock(f), f.Truncate(slotsAt+slotSize*blocksOf(want.Size)), j.writeHeader())
+	err = errors.Join(lockJournal(f), f.Truncate(slotsAt+slotSize*blocksOf(want.Size)), j.writeHeader())
 	if err == nil {
 		err = os.Link(f.Name(), path) // which fails if another one was faster
 	}
@@ -145,8 +145,8 @@ func (j *journal) refuse(format string, args ...any) error {
 	return &JournalError{Path: j.path, Reason: fmt.Sprintf(format, args...)}
 }
 
-// lock keeps a second copy away from a journal until it is closed.
-func lock(f *os.File) error {
+// lockJournal keeps a second copy away from a journal until it is closed.
+func lockJournal(f *os.File) error {
 	err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if errors.Is(err, syscall.EWOULDBLOCK) {
 		return &JournalError{Path: f.Name(), Reason: "another copy uses it"}

@@ -11,7 +11,7 @@ import (
 // pass runs. ReadAt is called from several goroutines at once, with ranges that
 // begin at multiples of 16 KiB and end at one or at Size.
 //
-// A Source may implement Extents, RangeReader, Identifier and Checker too.
+// A Source may implement Extents, RangeReader, Identifier, Checker and Summer too.
 type Source interface {
 	io.ReaderAt
 	Size() int64 // in bytes
@@ -62,6 +62,12 @@ type Identifier interface {
 // regular file's times; "" means that it cannot be known, as with devices.
 type Checker interface {
 	Version() (string, error)
+}
+
+// Summer is implemented by sources that can tell their digest at less cost than by
+// being read. Sum returns errors.ErrUnsupported where they cannot.
+type Summer interface {
+	Sum(ctx context.Context) (Digest, error)
 }
 
 // ColdReader is implemented by targets that can be read past the page cache, so

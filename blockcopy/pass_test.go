@@ -175,7 +175,7 @@ func TestAJournalOfAnotherCopyIsRefused(t *testing.T) {
 			f, err := os.Open(path)
 			require.NoError(t, err)
 			t.Cleanup(func() { f.Close() })
-			require.NoError(t, lock(f))
+			require.NoError(t, lockJournal(f))
 		}, "another copy uses it"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -36,7 +36,7 @@ func (r *reader) read(ctx context.Context, block int64, buf []byte) (p []byte, b
 	p = buf[:min(blockSize, r.size-off)]
 	hole, err := r.holes.cover(off, int64(len(p)))
 	if err != nil {
-		return nil, nil, &IOError{"read", off, int64(len(p)), err}
+		return nil, nil, failed("read", off, int64(len(p)), err)
 	}
 	if hole {
 		clear(p)
@@ -59,7 +59,7 @@ func (r *reader) read(ctx context.Context, block int64, buf []byte) (p []byte, b
 // sector is the error.
 func (r *reader) split(ctx context.Context, p []byte, off int64, cause error) (bad []Range, err error) {
 	if errors.Is(cause, ErrChanged) {
-		return nil, &IOError{"read", off, int64(len(p)), cause}
+		return nil, failed("read", off, int64(len(p)), cause)
 	}
 	for o := 0; o < len(p); {
 		if err := ctx.Err(); err != nil {
@@ -74,7 +74,7 @@ func (r *reader) split(ctx context.Context, p []byte, off int64, cause error) (b
 		}
 		if err != nil {
 			if !r.opt.SkipBad {
-				return nil, &IOError{"read", at, int64(n), err}
+				return nil, failed("read", at, int64(n), err)
 			}
 			clear(p[o : o+n])
 			if len(bad) == 0 {
@@ -107,7 +107,7 @@ func (r *reader) badRanges() []Range {
 func (r *reader) unreadable() error {
 	bad := r.badRanges()
 	return fmt.Errorf("%d ranges of the source cannot be read, the first one: %w",
-		len(bad), &IOError{"read", bad[0].Offset, bad[0].Length, r.cause})
+		len(bad), failed("read", bad[0].Offset, bad[0].Length, r.cause))
 }
 
 // addRange appends a range, to the last one if they touch.
@@ -132,23 +132,52 @@ func readFull(src io.ReaderAt, p []byte, off int64) error {
 }
 
 // unchanged returns ErrChanged if the source has changed since it had the version
-// before, or, with Recheck, if it has another digest now.
-func (r *reader) unchanged(ctx context.Context, before string, digest Digest) error {
+// before, or, with Recheck, if it has another digest now. sha256 computes that of the
+// target, for a source that can tell no other; it may be nil.
+func (r *reader) unchanged(ctx context.Context, before string, digest Digest, sha256 func(context.Context) ([]byte, error)) error {
 	if r.opt.Pass == Live {
 		return nil
 	}
 	if r.opt.Recheck {
-		again, err := Sum(ctx, r.src)
-		if err != nil {
+		if err := r.recheck(ctx, digest, sha256); err != nil {
 			return err
-		}
-		if again != digest {
-			return fmt.Errorf("%w: its digest was %v and is %v", ErrChanged, digest, again)
 		}
 	}
 	now, err := version(r.src)
 	if err == nil && now != before {
 		err = fmt.Errorf("%w: it was %s and is %s", ErrChanged, before, now)
+	}
+	return err
+}
+
+// recheck asks the source for its digests before it reads all of it again.
+func (r *reader) recheck(ctx context.Context, digest Digest, sha256 func(context.Context) ([]byte, error)) error {
+	now, err := ask(ctx, r.src)
+	if errors.Is(err, errors.ErrUnsupported) {
+		s, ok := r.src.(interface {
+			SHA256(context.Context) ([]byte, error)
+		})
+		if ok && sha256 != nil {
+			far, err := s.SHA256(ctx)
+			if !errors.Is(err, errors.ErrUnsupported) {
+				return sameSHA256(ctx, far, err, sha256)
+			}
+		}
+		now, err = readSum(ctx, r.src)
+	}
+	if err == nil && now != digest {
+		err = fmt.Errorf("%w: its digest was %v and is %v", ErrChanged, digest, now)
+	}
+	return err
+}
+
+func sameSHA256(ctx context.Context, far []byte, err error, sha256 func(context.Context) ([]byte, error)) error {
+	if err != nil {
+		return err
+	}
+	copied, err := sha256(ctx)
+	if err == nil && !bytes.Equal(copied, far) {
+		err = fmt.Errorf("%w: its SHA-256 is %x, that of the copy is %x", ErrChanged, far, copied)
 	}
 	return err
 }
@@ -160,7 +189,7 @@ func version(src Source) (string, error) {
 	return "", nil
 }
 
-func identity(x any) string {
+func identityOf(x any) string {
 	if i, ok := x.(Identifier); ok {
 		return i.Identity()
 	}

@@ -19,7 +19,7 @@ func (d disk) Sync() error                              { return nil }
 
 // The two ends of a stream, which is a network in this example and an ssh that Command has
 // started elsewhere. The target has an older version of the image: only what differs moves.
-func Example_send() {
+func ExampleSend() {
 	ctx := context.Background()
 	src := disk(bytes.Repeat([]byte("all is well "), 100_000))
 	dst := disk(bytes.Clone(src))

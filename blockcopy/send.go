@@ -45,7 +45,7 @@ func Send(ctx context.Context, rw io.ReadWriteCloser, src Source, opt *Options) 
 	s.link.handle, s.awaited = s.take, s.owed
 	stop, err := s.start(ctx, hello{
 		Role: sending, Pass: passName(o.Pass), SHA256: o.SHA256,
-		Size: s.size, Source: identity(src), Version: before,
+		Size: s.size, Source: identityOf(src), Version: before,
 	})
 	if err != nil {
 		rw.Close()
@@ -110,7 +110,7 @@ func (s *sender) run(before string) (Result, error) {
 		return Result{}, err
 	}
 	if whole {
-		err = s.reader.unchanged(s.ctx, before, d)
+		err = s.reader.unchanged(s.ctx, before, d, nil)
 	} else {
 		err = s.reader.unreadable()
 	}

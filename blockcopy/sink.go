@@ -59,6 +59,7 @@ type finished struct {
 	value             Digest
 	g                 *sums  // of its grains; nil if there is nothing to read back
 	mask              uint16 // grains that were written
+	check             uint16 // grains to read back
 	same, zero, moved int64  // bytes, for the meter
 	resumed           bool   // an earlier run had done it
 }
@@ -83,7 +84,7 @@ func openSink(dst Target, size int64, src sourceID, opt *Options, m *meter) (*si
 	}
 	if opt.Journal != "" {
 		j, err := opt.openJournal(opt.Journal, header{
-			Size: size, Block: blockSize, Source: src.identity, Target: identity(dst), Version: src.version, Pass: opt.Pass,
+			Size: size, Block: blockSize, Source: src.identity, Target: identityOf(dst), Version: src.version, Pass: opt.Pass,
 		})
 		if err != nil {
 			return nil, err
@@ -124,7 +125,7 @@ func (s *sink) resume() error {
 // close lets go of the journal.
 func (s *sink) close() {
 	if s.journal != nil {
-		s.journal.f.Close() //nolint:errcheck // what counts was flushed
+		s.journal.f.Close() // what counts was flushed
 	}
 }
 
@@ -157,7 +158,7 @@ func (s *sink) examineOld(block int64, trust bool, buf []byte, g *sums) (holding
 	}
 	hole, err := s.holes.cover(off, int64(len(p)))
 	if err != nil {
-		return holdsUnknown, Digest{}, &IOError{"read target", off, int64(len(p)), err}
+		return holdsUnknown, Digest{}, failed("read target", off, int64(len(p)), err)
 	}
 	have := holdsZeros
 	if hole {
@@ -165,7 +166,7 @@ func (s *sink) examineOld(block int64, trust bool, buf []byte, g *sums) (holding
 	} else {
 		have = holdsOld
 		if err := readFull(s.dst, p, off); err != nil {
-			return holdsUnknown, Digest{}, &IOError{"read target", off, int64(len(p)), err}
+			return holdsUnknown, Digest{}, failed("read target", off, int64(len(p)), err)
 		}
 	}
 	if g == nil {
@@ -195,7 +196,7 @@ func (s *sink) examineDone(block int64, buf []byte) (Digest, bool, error) {
 	}
 	off, p := block*blockSize, buf[:s.length(block)]
 	if _, err := s.readCold(p, off); err != nil {
-		return d, false, &IOError{"read target", off, int64(len(p)), err}
+		return d, false, failed("read target", off, int64(len(p)), err)
 	}
 	var g sums
 	if sumBlock(p, off, s.size, &g) == d {
@@ -230,7 +231,7 @@ func (s *sink) write(block int64, p []byte, mask, zeros uint16) error {
 	}
 	err := runs(mask&zeros, len(p), func(from, to int) error {
 		if err := z.Zero(off+int64(from), int64(to-from)); err != nil {
-			return &IOError{"zero", off + int64(from), int64(to - from), err}
+			return failed("zero", off+int64(from), int64(to-from), err)
 		}
 		return nil
 	})
@@ -248,7 +249,7 @@ func (s *sink) writeAt(p []byte, off int64) error {
 		err = io.ErrShortWrite
 	}
 	if err != nil {
-		return &IOError{"write", off + int64(n), int64(len(p) - n), err}
+		return failed("write", off+int64(n), int64(len(p)-n), err)
 	}
 	return nil
 }
@@ -288,6 +289,10 @@ func (s *sink) done(ctx context.Context, f finished) error {
 	}
 	if err := cmp.Or(s.failed, context.Cause(ctx)); err != nil {
 		return err
+	}
+	f.check = f.mask
+	if f.same > 0 && s.journal != nil && s.journal.resumed {
+		f.check = allGrains(s.length(f.block)) // what a killed run wrote was not read back
 	}
 	s.pending = append(s.pending, f)
 	s.unsynced += f.written()
@@ -406,7 +411,7 @@ func (s *sink) verify(ctx context.Context, all []finished) error {
 		mu.Lock()
 		defer mu.Unlock()
 		for ; next < len(all) && first == nil && ctx.Err() == nil; next++ {
-			if f := &all[next]; f.mask != 0 && f.g != nil {
+			if f := &all[next]; f.check != 0 && f.g != nil {
 				next++
 				return f
 			}
@@ -436,12 +441,12 @@ func (s *sink) verifyBlock(f *finished, buf []byte) (how Verification, err error
 	base := f.block * blockSize
 	p := buf[:min(blockSize, s.size-base)]
 	how = VerifiedCold
-	err = runs(f.mask, len(p), func(from, to int) error {
+	err = runs(f.check, len(p), func(from, to int) error {
 		off := base + int64(from)
 		h, err := s.readCold(p[from:to], off)
 		how = min(how, h)
 		if err != nil {
-			return &IOError{"verify", off, int64(to - from), err}
+			return failed("verify", off, int64(to-from), err)
 		}
 		for at := from; at < to; at += grainSize {
 			g := p[at:min(at+grainSize, to)]
@@ -500,7 +505,7 @@ func (s *sink) sha256(ctx context.Context) ([]byte, error) {
 		}
 		p := buf[:min(blockSize, s.size-off)]
 		if err := readFull(s.dst, p, off); err != nil {
-			return nil, &IOError{"read target", off, int64(len(p)), err}
+			return nil, failed("read target", off, int64(len(p)), err)
 		}
 		h.Write(p)
 	}

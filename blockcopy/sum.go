@@ -2,6 +2,7 @@ package blockcopy
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 )
@@ -9,7 +10,22 @@ import (
 // Sum returns the BLAKE3 digest of a source, as b3sum prints it, with all processors at
 // work. A source that can tell its own digest, as a DD can where b3sum is installed, is
 // asked.
-func Sum(parent context.Context, src Source) (Digest, error) {
+func Sum(ctx context.Context, src Source) (Digest, error) {
+	d, err := ask(ctx, src)
+	if errors.Is(err, errors.ErrUnsupported) {
+		d, err = readSum(ctx, src)
+	}
+	return d, err
+}
+
+func ask(ctx context.Context, src Source) (Digest, error) {
+	if s, ok := src.(Summer); ok {
+		return s.Sum(ctx)
+	}
+	return Digest{}, errors.ErrUnsupported
+}
+
+func readSum(parent context.Context, src Source) (Digest, error) {
 	ctx, cancel := context.WithCancelCause(parent)
 	defer cancel(nil)
 	o, _ := new(Options).withDefaults()
