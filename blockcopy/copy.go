@@ -1,199 +1,320 @@
 package blockcopy
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"io"
-	"log/slog"
+	"runtime"
+	"strconv"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
-// A Source is what is copied: its bytes do not change while a Full or a Final
-// pass runs. ReadAt is called from several goroutines at once, with ranges that
-// begin at multiples of 16 KiB and end at one or at Size.
+// Copy copies src to dst: every block is read, tested for zeros, digested, compared with
+// what the target holds, written where it differs, flushed, read back, and noted in the
+// journal. The target is as long as the source, or longer; what lies behind stays.
 //
-// A Source may implement Extents, RangeReader, Identifier and Checker too.
-type Source interface {
-	io.ReaderAt
-	Size() int64 // in bytes
-}
-
-// A Target is what is written. Its methods are called from several goroutines
-// at once, with ranges that begin at multiples of 16 KiB and end at one or at
-// the source's size. Sync returns when all that was written before it was
-// called would survive a power cut.
+// Nothing is written if the target is too small (*SizeError), is the source in another
+// guise (ErrSameDevice), or if the journal is of another copy (*JournalError). What goes
+// wrong later is an *IOError or a *ChecksumError, each with its offset, or ErrChanged;
+// then State is Incomplete, and calling Copy again with the same journal goes on. So it
+// does after the context was cancelled, which ends Copy within a second.
 //
-// A Target may implement Extents, Zeroer, Identifier, ColdReader and Resizer too.
-type Target interface {
-	io.ReaderAt
-	io.WriterAt
-	Size() int64 // in bytes
-	Sync() error
+// A device that is written during a Full or a Final pass is not noticed without
+// Options.Recheck; a regular file is, by its size and times.
+func Copy(ctx context.Context, dst Target, src Source, opt *Options) (Result, error) {
+	o, err := opt.withDefaults()
+	if err != nil {
+		return Result{}, err
+	}
+	if t, ok := dst.(interface{ checkSource(Source) error }); ok {
+		if err := t.checkSource(src); err != nil {
+			return Result{}, err
+		}
+	}
+	before, err := version(src)
+	if err != nil {
+		return Result{}, err
+	}
+	m := newMeter(src.Size())
+	s, err := openSink(dst, src.Size(), sourceID{identityOf(src), before}, o, m)
+	if err != nil {
+		return Result{}, err
+	}
+	defer s.close()
+	c := &copier{sink: s, reader: newReader(src, o, newPacer(o.Rate), m), opt: o}
+	stop := m.report(o.Progress)
+	r, err := c.run(ctx, before)
+	stop()
+	r.Progress = m.progress(time.Now())
+	r.Verified = s.readBack
+	r.Bad = c.reader.badRanges()
+	return r, err
 }
 
-// Extents is implemented by sources and targets that know where they have no
-// data. Ranges without data are not read: they are zeros.
-type Extents interface {
-	// NextData returns the first range at or after off that may hold data. It
-	// returns io.EOF if there is none up to the end.
-	NextData(off int64) (start, end int64, err error)
+// withDefaults checks the options, and returns them with what they leave open.
+func (opt *Options) withDefaults() (*Options, error) {
+	var o Options
+	if opt != nil {
+		o = *opt
+	}
+	switch {
+	case o.Pass < Full || o.Pass > Final:
+		return nil, &ValueError{Field: "Pass", Value: strconv.Itoa(int(o.Pass)), Reason: "there is no such pass"}
+	case o.Rate < 0 || o.Workers < 0 || o.Streams < 0:
+		return nil, &ValueError{Field: "Rate, Workers, Streams", Value: "negative", Reason: "zero chooses"}
+	case o.TrustJournal && o.Rewrite:
+		return nil, &ValueError{Field: "TrustJournal", Value: "true", Reason: "Rewrite compares with nothing"}
+	}
+	o.Workers = cmp.Or(o.Workers, max(2, min(runtime.GOMAXPROCS(0), 8)))
+	o.Streams = cmp.Or(o.Streams, 1)
+	o.unsynced = cmp.Or(o.unsynced, 128<<20)
+	if o.openJournal == nil {
+		o.openJournal = openJournal
+	}
+	return &o, nil
 }
 
-// Zeroer is implemented by targets that can make a range read as zeros with less
-// work than writing them, such as by making a hole.
-type Zeroer interface {
-	Zero(off, n int64) error
+// A copier runs one Copy.
+type copier struct {
+	sink   *sink
+	reader *reader
+	opt    *Options
 }
 
-// RangeReader is implemented by sources for which one request for a long range is
-// much cheaper than many ReadAt. Copy then reads Options.Streams ranges at once.
-type RangeReader interface {
-	// ReadRange returns a reader of n bytes from off. It ends with the context.
-	ReadRange(ctx context.Context, off, n int64) (io.ReadCloser, error)
+func (c *copier) run(ctx context.Context, before string) (Result, error) {
+	if err := c.blocks(ctx); err != nil {
+		return Result{}, err
+	}
+	d, whole := c.sink.root()
+	if !whole {
+		return Result{}, c.reader.unreadable()
+	}
+	if err := c.reader.unchanged(ctx, before, d, c.sink.sha256); err != nil {
+		return Result{}, errors.Join(err, c.sink.changed())
+	}
+	r := Result{Digest: d}
+	if c.opt.SHA256 {
+		var err error
+		if r.SHA256, err = c.sink.sha256(ctx); err != nil {
+			return Result{}, err
+		}
+	}
+	state, err := c.sink.complete(d)
+	if err != nil {
+		return Result{}, err
+	}
+	r.State = state
+	return r, nil
 }
 
-// Identifier is implemented by sources and targets that can be told from others
-// when a copy goes on, after a reboot too. A journal holds the identity of both.
-type Identifier interface {
-	Identity() string
+// blocks brings every block to the target, and makes them durable.
+func (c *copier) blocks(parent context.Context) error {
+	ctx, cancel := context.WithCancelCause(parent)
+	defer cancel(nil)
+	var checkpoints, workers sync.WaitGroup
+	try := func(f func(context.Context) error) func() {
+		return func() {
+			if err := f(ctx); err != nil {
+				cancel(err)
+			}
+		}
+	}
+	checkpoints.Go(try(c.sink.run))
+	if ranges, ok := c.reader.src.(RangeReader); ok {
+		work := make(chan job, c.opt.Workers)
+		for range c.opt.Workers {
+			workers.Go(try(func(ctx context.Context) error { return c.takeFrom(ctx, work) }))
+		}
+		c.readRanges(ctx, ranges, work, try)
+		close(work)
+	} else {
+		var next atomic.Int64
+		for range c.opt.Workers {
+			workers.Go(try(func(ctx context.Context) error { return c.takeNext(ctx, &next) }))
+		}
+	}
+	workers.Wait()
+	if ctx.Err() == nil {
+		cancel(c.sink.finish())
+	}
+	checkpoints.Wait()
+	if err := context.Cause(ctx); err != context.Canceled || parent.Err() != nil {
+		return err
+	}
+	return nil
 }
 
-// Checker is implemented by sources that can tell that they have changed. Version
-// returns a text that is another one after each change of content, such as a
-// regular file's times; "" means that it cannot be known, as with devices.
-type Checker interface {
-	Version() (string, error)
+// takeNext copies block after block until none is left.
+func (c *copier) takeNext(ctx context.Context, next *atomic.Int64) error {
+	buf, old := newBuffer(), newBuffer()
+	defer freeBuffer(buf)
+	defer freeBuffer(old)
+	for {
+		block := next.Add(1) - 1
+		if block >= blocksOf(c.reader.size) {
+			return nil
+		}
+		done, err := c.resumed(ctx, block, old[:])
+		if err == nil && !done {
+			err = c.copyBlock(ctx, block, buf[:], old[:])
+		}
+		if err != nil {
+			return err
+		}
+	}
 }
 
-// ColdReader is implemented by targets that can be read past the page cache, so
-// that what is verified is what the disk has. Implementations return
-// errors.ErrUnsupported where they cannot.
-type ColdReader interface {
-	ReadCold(p []byte, off int64) (int, error)
+// resumed hands on a block that an earlier run has done.
+func (c *copier) resumed(ctx context.Context, block int64, buf []byte) (bool, error) {
+	d, ok, err := c.sink.examineDone(block, buf)
+	if ok && err == nil {
+		err = c.sink.done(ctx, finished{block: block, value: d, resumed: true})
+	}
+	return ok, err
 }
 
-// Resizer is implemented by targets that take the size of what is copied to them.
-// Resize is called once, before anything else, if Size is negative.
-type Resizer interface {
-	Resize(size int64) error
+// copyBlock reads a block and brings it to the target.
+func (c *copier) copyBlock(ctx context.Context, block int64, buf, old []byte) error {
+	p, bad, err := c.reader.read(ctx, block, buf)
+	if err != nil {
+		return err
+	}
+	if len(bad) > 0 {
+		return c.sink.writeGood(block, p, bad)
+	}
+	return c.put(ctx, block, p, old)
 }
 
-// A Pass says whether the source changes while it is copied.
-type Pass int
-
-const (
-	// Full is the only pass, over a source that does not change.
-	Full Pass = iota
-	// Live is a pass over a source in use. It moves most of the data ahead of the
-	// stop, and its Result is Dirty: some blocks are from before a change, some
-	// from after it.
-	Live
-	// Final is the pass over the stopped source that ends the work of Live ones.
-	Final
-)
-
-// Options are the knobs of a copy. The zero value, and nil, is a Full pass that
-// compares with what the target holds, verifies what it wrote and keeps no journal.
-type Options struct {
-	Pass Pass
-
-	// Journal is the path of the file that lets a copy go on after a crash, a lost
-	// connection or a full disk; "" keeps none. It is made if it is missing, and
-	// stays afterwards: ReadState reads it, and the next pass can build on it. In
-	// Send it has no meaning: the journal lies beside the target.
-	Journal string
-
-	// Rewrite writes every block, without reading what the target holds.
-	Rewrite bool
-
-	// TrustJournal takes the journal's word for what the last pass that ended left
-	// on the target, instead of reading it. That is wrong if anything else has
-	// written the target since, such as a guest that was booted from it: then the
-	// copy is corrupt and Copy cannot know.
-	TrustJournal bool
-
-	// Recheck reads the source a second time after the pass and compares, which
-	// is the only way to notice that a device was written during the pass.
-	Recheck bool
-
-	// SkipVerify leaves out reading back what was written.
-	SkipVerify bool
-
-	// SkipBad goes on past ranges of the source that cannot be read. They are in
-	// Result.Bad, the target keeps what it had there, and the copy still ends with
-	// an error and is never complete; the next one tries them again.
-	SkipBad bool
-
-	// SHA256 computes the image's SHA-256 as well, by reading the target once more
-	// from the beginning to the end.
-	SHA256 bool
-
-	// Rate is the most bytes per second that Copy reads from the source, or that
-	// Send puts on the wire; 0 is no limit.
-	Rate int64
-
-	// Workers is how many blocks are worked on at once; 0 chooses. Streams is how
-	// many ranges of a RangeReader are read at once; 0 is one.
-	Workers, Streams int
-
-	// Progress is called several times a second, and at the end, from one
-	// goroutine. It must not block. nil reports nothing.
-	Progress func(Progress)
-
-	// Log gets what an operator may want to know, such as that a copy goes on from
-	// a journal; nil logs nothing.
-	Log *slog.Logger
+// put makes the target hold p as the block. It writes the grains that differ.
+func (c *copier) put(ctx context.Context, block int64, p, old []byte) error {
+	f := finished{block: block, g: new(sums)}
+	f.value = sumBlock(p, block*blockSize, c.sink.size, f.g)
+	have, trusted, err := c.sink.examineOld(block, true, old, nil)
+	if err == nil && have == holdsTrusted && trusted != f.value {
+		have, _, err = c.sink.examineOld(block, false, old, nil)
+	}
+	if err != nil {
+		return err
+	}
+	zeros := zeroGrains(p)
+	switch have {
+	case holdsUnknown:
+		f.mask = allGrains(len(p))
+	case holdsZeros:
+		f.mask = allGrains(len(p)) &^ zeros
+	case holdsOld:
+		f.mask = differing(p, old)
+	}
+	f.count(len(p), zeros, have)
+	if err := c.sink.write(block, p, f.mask, zeros); err != nil {
+		return err
+	}
+	return c.sink.done(ctx, f)
 }
 
-// Progress counts bytes of the image. Every byte ends up in Durable; before, it
-// was Resumed, or Same, or Zero, or Moved.
-type Progress struct {
-	Size    int64 // of the image
-	Read    int64 // read from the source
-	Sent    int64 // put on the wire (Send) or taken from it (Receive), frames and all; 0 for Copy
-	Same    int64 // the target had them already
-	Zero    int64 // zeros that became holes, or were holes already
-	Moved   int64 // written to the target
-	Resumed int64 // done by earlier runs of this pass
-	Durable int64 // on the target for good, and verified if that was asked for; Resumed counts
-
-	Elapsed   time.Duration
-	Rate      float64       // bytes per second by which Durable grew, over the last ten seconds
-	Remaining time.Duration // until the end, at that rate; negative while it is unknown
+// A job is a block that was read, in a buffer that goes back when it is done.
+type job struct {
+	block int64
+	buf   *[blockSize]byte // nil: an earlier run has done the block
 }
 
-// State is how far a target has come.
-type State int
+// takeFrom copies the blocks that others read.
+func (c *copier) takeFrom(ctx context.Context, work <-chan job) error {
+	buf, old := newBuffer(), newBuffer()
+	defer freeBuffer(buf)
+	defer freeBuffer(old)
+	for j := range work {
+		if j.buf != nil {
+			err := c.put(ctx, j.block, j.buf[:c.sink.length(j.block)], old[:])
+			freeBuffer(j.buf)
+			if err != nil {
+				return err
+			}
+			continue
+		}
+		done, err := c.resumed(ctx, j.block, old[:])
+		if err == nil && !done {
+			err = c.copyBlock(ctx, j.block, buf[:], old[:])
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
-const (
-	// Incomplete: the pass has not ended. The target is of no use yet.
-	Incomplete State = iota
-	// Dirty: a Live pass has ended. A Final one must follow.
-	Dirty
-	// Complete: the target holds the source's content.
-	Complete
-)
+// readRanges reads the source as so many ranges at once as Options.Streams says, and
+// skips what an earlier run has done.
+func (c *copier) readRanges(ctx context.Context, src RangeReader, work chan<- job, try func(func(context.Context) error) func()) {
+	var wg sync.WaitGroup
+	blocks, streams := blocksOf(c.sink.size), int64(c.opt.Streams)
+	for i := range streams {
+		first, end := blocks*i/streams, blocks*(i+1)/streams
+		wg.Go(try(func(ctx context.Context) error {
+			for first < end {
+				todo := first
+				for todo < end && !c.sink.doneBefore(todo) {
+					todo++
+				}
+				if err := c.readRange(ctx, src, first, todo, work); err != nil {
+					return err
+				}
+				for first = todo; first < end && c.sink.doneBefore(first); first++ {
+					if err := send(ctx, work, job{block: first}); err != nil {
+						return err
+					}
+				}
+			}
+			return nil
+		}))
+	}
+	wg.Wait()
+}
 
-// Verification says how what was written was checked.
-type Verification int
+// readRange reads the blocks from first up to end.
+func (c *copier) readRange(ctx context.Context, src RangeReader, first, end int64, work chan<- job) (err error) {
+	off := first * blockSize
+	n := min(end*blockSize, c.sink.size) - off
+	if n <= 0 {
+		if first < end { // the one block of an empty image
+			return send(ctx, work, job{first, newBuffer()})
+		}
+		return nil
+	}
+	r, err := src.ReadRange(ctx, off, n)
+	if err != nil {
+		return failed("read", off, n, err)
+	}
+	defer func() {
+		if e := r.Close(); err == nil && e != nil {
+			err = failed("read", off, n, e)
+		}
+	}()
+	for block := first; block < end; block++ {
+		buf := newBuffer()
+		want := c.sink.length(block)
+		if err := c.reader.pace.wait(ctx, want); err != nil {
+			return err
+		}
+		if got, err := io.ReadFull(r, buf[:want]); err != nil {
+			return failed("read", block*blockSize+int64(got), int64(want-got), err)
+		}
+		c.reader.m.read.Add(int64(want))
+		if err := send(ctx, work, job{block, buf}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
-const (
-	// NotVerified: nothing was read back.
-	NotVerified Verification = iota
-	// VerifiedCached: it was read back, perhaps from the page cache.
-	VerifiedCached
-	// VerifiedCold: it was read back past the page cache.
-	VerifiedCold
-)
-
-// A Range is a part of the image, in bytes.
-type Range struct{ Offset, Length int64 }
-
-// A Result is what a copy did, on failure too.
-type Result struct {
-	Progress
-	Digest   Digest // BLAKE3 of the image as it is on the target; zero unless State is Complete or Dirty
-	SHA256   []byte // nil unless Options.SHA256
-	State    State
-	Verified Verification
-	Bad      []Range // of the source, that could not be read
+func send(ctx context.Context, work chan<- job, j job) error {
+	select {
+	case work <- j:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }

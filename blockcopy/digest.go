@@ -1,6 +1,7 @@
 package blockcopy
 
 import (
+	"encoding/binary"
 	"encoding/hex"
 	"math/bits"
 
@@ -112,16 +113,17 @@ func parent(left, right Digest, root bool) Digest {
 }
 
 func value(cv [8]uint32) (d Digest) {
-	w := guts.WordsToBytes([16]uint32(append(cv[:], cv[:]...)))
-	copy(d[:], w[:])
+	for i, w := range cv {
+		binary.LittleEndian.PutUint32(d[4*i:], w)
+	}
 	return d
 }
 
-func words(d Digest) [8]uint32 {
-	var b [64]byte
-	copy(b[:], d[:])
-	w := guts.BytesToWords(b)
-	return [8]uint32(w[:8])
+func words(d Digest) (cv [8]uint32) {
+	for i := range cv {
+		cv[i] = binary.LittleEndian.Uint32(d[4*i:])
+	}
+	return cv
 }
 
 // A tree merges the values of blocks, which come in any order, into the image's

@@ -42,6 +42,14 @@ func (e *IOError) Error() string {
 
 func (e *IOError) Unwrap() error { return e.Err }
 
+// failed returns an IOError, or err itself if it says already what the IOError would.
+func failed(op string, off, n int64, err error) error {
+	if _, ok := errors.AsType[*IOError](err); ok {
+		return err
+	}
+	return &IOError{op, off, n, err}
+}
+
 // A ChecksumError says that bytes on the target, or bytes that came over the wire,
 // are not those that were read from the source.
 type ChecksumError struct {

@@ -1,0 +1,16 @@
+//go:build !linux
+
+package blockcopy
+
+import (
+	"errors"
+	"os"
+)
+
+// readAhead is only advice, and the systems read ahead without it.
+func readAhead(f *os.File) {}
+
+// openCold has no way here: O_DIRECT is a wish that may be ignored.
+func openCold(s *storage) (*os.File, error) { return nil, nil }
+
+func punch(s *storage, off, n int64) error { return errors.ErrUnsupported }

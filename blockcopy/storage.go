@@ -1,0 +1,187 @@
+package blockcopy
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// A storage is an open regular file or an open disk.
+type storage struct {
+	path    string
+	file    *os.File
+	regular bool // else a disk
+	stat    unix.Stat_t
+	size    int64 // in bytes; negative while a target waits for its size
+	direct  bool  // a disk whose reads and writes pass the page cache by
+	sectors *sectors
+}
+
+// A geometry is what a disk says of itself.
+type geometry struct {
+	size   int64 // in bytes
+	sector int64 // in bytes; I/O begins and ends at one
+}
+
+// openStorage opens what path leads to. It looks before it opens: opening a tape, a
+// terminal or a pipe does something to it.
+func openStorage(path string, flag int) (*storage, error) {
+	s := &storage{path: path}
+	if err := unix.Stat(path, &s.stat); err != nil {
+		return nil, &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	if err := s.copyable(); err != nil {
+		return nil, err
+	}
+	var err error
+	if s.regular {
+		s.file, err = os.OpenFile(path, flag, 0)
+	} else {
+		s.file, err = openDisk(s, flag)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := s.measure(); err != nil {
+		s.file.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// copyable refuses what is neither a regular file nor a disk.
+func (s *storage) copyable() error {
+	kind := uint32(s.stat.Mode) & unix.S_IFMT
+	s.regular = kind == unix.S_IFREG
+	if s.regular || kind == diskKind {
+		return nil
+	}
+	what := ""
+	switch kind {
+	case unix.S_IFDIR:
+		what = "a directory"
+	case unix.S_IFIFO:
+		what = "a pipe"
+	case unix.S_IFSOCK:
+		what = "a socket"
+	case unix.S_IFCHR:
+		what = "a character device"
+	case unix.S_IFBLK:
+		what = "a block device"
+	default:
+		what = fmt.Sprintf("of the kind %#o", kind)
+	}
+	return &ValueError{Field: "path", Value: s.path, Reason: "it is " + what + "; " + diskWanted}
+}
+
+// measure looks again, at what was opened, and finds its size.
+func (s *storage) measure() error {
+	before := s.stat
+	if err := unix.Fstat(int(s.file.Fd()), &s.stat); err != nil {
+		return &os.PathError{Op: "fstat", Path: s.path, Err: err}
+	}
+	if before.Mode != s.stat.Mode || before.Rdev != s.stat.Rdev {
+		return &os.PathError{Op: "open", Path: s.path, Err: errors.New("it was replaced by something else meanwhile")}
+	}
+	if s.regular {
+		s.size = s.stat.Size
+		return nil
+	}
+	g, err := diskGeometry(s)
+	if err != nil {
+		return fmt.Errorf("%s: its size: %w", s.path, err)
+	}
+	if g.size < 0 || g.sector <= 0 || g.sector > blockSize || g.sector&(g.sector-1) != 0 {
+		return fmt.Errorf("%s: %d bytes in sectors of %d bytes make no disk", s.path, g.size, g.sector)
+	}
+	s.size = g.size
+	s.sectors = &sectors{raw: s.file, size: g.sector}
+	return nil
+}
+
+func (s *storage) readAt(p []byte, off int64) (int, error) {
+	if s.regular {
+		return s.file.ReadAt(p, off)
+	}
+	if off >= s.size {
+		return 0, io.EOF
+	}
+	if rest := s.size - off; int64(len(p)) > rest {
+		n, err := s.sectors.ReadAt(p[:rest], off)
+		if err == nil {
+			err = io.EOF
+		}
+		return n, err
+	}
+	return s.sectors.ReadAt(p, off)
+}
+
+// nextData is the NextData of both ends.
+func (s *storage) nextData(off int64) (start, end int64, err error) {
+	if off >= s.size {
+		return 0, 0, io.EOF
+	}
+	if !s.regular {
+		return off, s.size, nil
+	}
+	start, end, err = seekData(s.file, off, s.size)
+	if err != nil && err != io.EOF {
+		err = &os.PathError{Op: "lseek", Path: s.path, Err: err}
+	}
+	return start, end, err
+}
+
+// A span is a range of bytes of a file or of a whole disk, which the text in where
+// names in one way however it was reached. end is math.MaxInt64 where it is unknown.
+type span struct {
+	where      string
+	start, end int64
+}
+
+func (a span) overlaps(b span) bool {
+	return a.where == b.where && a.start < b.end && b.start < a.end
+}
+
+// sameStorage reports whether one of the two is the other, or lies on it. Two
+// volumes that lie side by side on a third thing are not the same.
+func sameStorage(a, b *storage) (bool, error) {
+	if !a.regular && !b.regular && a.stat.Rdev == b.stat.Rdev {
+		return true, nil
+	}
+	overA, err := spans(a)
+	if err != nil {
+		return false, err
+	}
+	overB, err := spans(b)
+	if err != nil {
+		return false, err
+	}
+	for _, under := range overA {
+		if under.overlaps(overB[0]) {
+			return true, nil
+		}
+	}
+	for _, under := range overB {
+		if under.overlaps(overA[0]) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// fileSpan is the span of a regular file.
+func fileSpan(s *storage) span {
+	return span{where: fileName(uint64(s.stat.Dev), uint64(s.stat.Ino)), end: maxOffset}
+}
+
+func fileName(dev, ino uint64) string { return fmt.Sprintf("file %d %d", dev, ino) }
+
+// fileIdentity names a regular file by its filesystem and its inode. An inode's
+// number is used again after the file was removed: the time of birth, where there
+// is one, tells the two apart.
+func fileIdentity(filesystem string, s *storage, born int64) string {
+	return fmt.Sprintf("file %s inode %d born %d", filesystem, uint64(s.stat.Ino), born)
+}
