@@ -14,7 +14,7 @@ import (
 // closed, which ends a program that is done, and when its context has ended, when
 // nothing that it does is of use any more.
 const (
-	closeGrace  = 5 * time.Second
+	closeGrace  = 2 * time.Second
 	cancelGrace = 500 * time.Millisecond
 )
 
@@ -36,7 +36,7 @@ var errStuck = errors.New("it did not end after its input had ended, and was kil
 // no such program, 255 how ssh says that it failed itself. Read and Write may be
 // called at once, and Close during both.
 //
-// Close ends the input and waits for the program, and kills it after five seconds.
+// Close ends the input and waits for the program, and kills it after two seconds.
 // So does the end of ctx, with less patience; the error is then ctx's. Close must
 // be called in any case.
 func Command(ctx context.Context, argv ...string) (io.ReadWriteCloser, error) {

@@ -163,7 +163,8 @@ func (r *ddRange) Read(p []byte) (int, error) {
 func (r *ddRange) Close() error {
 	r.cmd.cancel(context.Canceled)
 	<-r.cmd.ended
-	return r.cmd.stdout.Close()
+	r.cmd.stdout.Close() // which the end of the context has done already
+	return nil
 }
 
 // output runs a program behind the command, and returns the little that it prints.
