@@ -3,6 +3,7 @@ module github.com/rehost/rehost
 go 1.26.0
 
 require (
+	github.com/klauspost/compress v1.20.3
 	github.com/miekg/dns v1.1.73
 	github.com/pelletier/go-toml/v2 v2.4.3
 	github.com/rogpeppe/go-internal v1.16.0

@@ -80,7 +80,13 @@ type ProtocolError struct{ Reason string }
 
 func (e *ProtocolError) Error() string { return "protocol: " + e.Reason }
 
-// A RemoteError is the error with which the other end gave up.
-type RemoteError struct{ Message string }
+// A RemoteError is the error with which the other end gave up. Err is ErrChanged or a
+// *SizeError if it was one, and nil otherwise.
+type RemoteError struct {
+	Message string
+	Err     error
+}
 
 func (e *RemoteError) Error() string { return "the other end: " + e.Message }
+
+func (e *RemoteError) Unwrap() error { return e.Err }

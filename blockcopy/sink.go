@@ -59,6 +59,7 @@ type finished struct {
 	value             Digest
 	g                 *sums  // of its grains; nil if there is nothing to read back
 	mask              uint16 // grains that were written
+	check             uint16 // grains to read back
 	same, zero, moved int64  // bytes, for the meter
 	resumed           bool   // an earlier run had done it
 }
@@ -124,7 +125,7 @@ func (s *sink) resume() error {
 // close lets go of the journal.
 func (s *sink) close() {
 	if s.journal != nil {
-		s.journal.f.Close() //nolint:errcheck // what counts was flushed
+		s.journal.f.Close() // what counts was flushed
 	}
 }
 
@@ -289,6 +290,10 @@ func (s *sink) done(ctx context.Context, f finished) error {
 	if err := cmp.Or(s.failed, context.Cause(ctx)); err != nil {
 		return err
 	}
+	f.check = f.mask
+	if f.same > 0 && s.journal != nil && s.journal.resumed {
+		f.check = allGrains(s.length(f.block)) // what a killed run wrote was not read back
+	}
 	s.pending = append(s.pending, f)
 	s.unsynced += f.written()
 	s.m.same.Add(f.same)
@@ -406,7 +411,7 @@ func (s *sink) verify(ctx context.Context, all []finished) error {
 		mu.Lock()
 		defer mu.Unlock()
 		for ; next < len(all) && first == nil && ctx.Err() == nil; next++ {
-			if f := &all[next]; f.mask != 0 && f.g != nil {
+			if f := &all[next]; f.check != 0 && f.g != nil {
 				next++
 				return f
 			}
@@ -436,7 +441,7 @@ func (s *sink) verifyBlock(f *finished, buf []byte) (how Verification, err error
 	base := f.block * blockSize
 	p := buf[:min(blockSize, s.size-base)]
 	how = VerifiedCold
-	err = runs(f.mask, len(p), func(from, to int) error {
+	err = runs(f.check, len(p), func(from, to int) error {
 		off := base + int64(from)
 		h, err := s.readCold(p[from:to], off)
 		how = min(how, h)

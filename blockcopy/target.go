@@ -3,10 +3,10 @@ package blockcopy
 import (
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
@@ -26,6 +26,8 @@ const (
 type TargetFile struct {
 	s    *storage
 	cold *os.File // reads a regular file past the page cache; nil if the system has no way
+
+	writing sync.Mutex // one write to a regular file at a time
 
 	keepsBlocks atomic.Bool // the filesystem or the disk cannot make zeros other than by writing them
 }
@@ -193,6 +195,12 @@ func (t *TargetFile) Identity() string { return identity(t.s) }
 // quick on a disk. The error is an *IOError whose Offset is the first byte that was
 // not written, such as the end of a disk.
 func (t *TargetFile) WriteAt(p []byte, off int64) (int, error) {
+	if t.s.regular {
+		// The system takes them one by one anyway, and those that wait spin: a
+		// goroutine that waits here leaves its processor to one that computes.
+		t.writing.Lock()
+		defer t.writing.Unlock()
+	}
 	done := 0
 	for done < len(p) {
 		n, err := t.s.writeAt(p[done:min(done+maxWrite, len(p))], off+int64(done))
@@ -276,11 +284,6 @@ func (t *TargetFile) ReadCold(p []byte, off int64) (int, error) {
 	}
 	if t.cold == nil {
 		return 0, errors.ErrUnsupported
-	}
-	end := off + int64(len(p))
-	if start, _, err := t.s.nextData(off); end <= t.s.size && (err == io.EOF || err == nil && start >= end) {
-		clear(p)
-		return len(p), nil
 	}
 	n, err := (&sectors{raw: coldFile{t.cold}, size: pageSize}).ReadAt(p, off)
 	if errors.Is(err, unix.EINVAL) { // a filesystem that opens files so, and does not read them

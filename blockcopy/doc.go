@@ -1,0 +1,39 @@
+// Package blockcopy copies disks and images so that a machine need stop only for
+// minutes: verified, resumable, sparse, over a network too, and only what differs.
+//
+// Copy copies a Source to a Target: a regular file, a disk, or anything with ReadAt
+// and WriteAt. With a journal, a copy that was killed, lost its power or filled the
+// disk goes on where it was when it is called again. Send and Receive are the same
+// copy with its two ends on two hosts, over one stream, such as that of Command, which
+// runs the user's own ssh. Where the far host has no program of this package, NewDD is
+// a Source over plain dd.
+//
+// # The stop
+//
+// A machine that runs is copied with Pass Live, once or more often, and the result is
+// Dirty: the blocks are of different moments. Then the machine stops, and a Final pass
+// reads both ends, moves what differs, and makes it Complete. Its digest is the
+// BLAKE3 of the whole image, which b3sum confirms on either side.
+//
+// # What is guaranteed
+//
+//   - State Complete means: each block was read from the source during this pass, is on
+//     the target, was flushed, and, if it was written, was read back past the page cache
+//     and had the right digest. Result.Verified says whether the system allowed that.
+//   - The journal never says more than the disk holds, at any instant, whatever is lost
+//     when the power goes out: the data are flushed, then read back, then the journal is
+//     written and flushed. The most that is done twice is half a second's work.
+//   - What an earlier run has done is read again before it counts, because the target may
+//     have been used since. Options.TrustJournal spares that, and says what it risks.
+//   - A journal of another source, target or size is refused, and so is a target that is
+//     too small, in use, or the source itself in another guise, before anything is written.
+//   - Memory does not grow with the image, and stays below 128 MiB.
+//
+// # What is not
+//
+// Nobody can tell whether a disk was written by others while a Full or a Final pass read
+// it: stop the machine first, or use Options.Recheck, which reads it twice. A regular
+// file's size and times are compared.
+//
+// PROTOCOL.md, beside the code, has the format of the journal and the protocol.
+package blockcopy

@@ -1,0 +1,516 @@
+package blockcopy
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"io"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+	"lukechampine.com/blake3/guts"
+)
+
+// mostTaken bounds the answers that wait for the target's disk, in bytes of memory.
+const mostTaken = 8 << 20
+
+// mostBadRanges bounds the list of what the sender cannot read.
+const mostBadRanges = 1 << 16
+
+// Receive is the target's end of rw, whose other end is Send. A Resizer, such as what
+// OpenTarget returns for a size below 0, gets the source's size. Of opt, all but
+// Recheck, SkipBad and Rate concern this end; Pass must be the other end's.
+//
+// What came is compared with the values of the sender, read back from the target unless
+// SkipVerify is set, and compared as a whole at the end. The Result is the same at both
+// ends. When the stream is lost, what is on the target is noted in the journal first, and
+// the next Receive goes on from there.
+//
+// Receive closes rw before it returns. When ctx ends it does so within a second. What
+// went wrong at the other end is a *RemoteError.
+func Receive(ctx context.Context, rw io.ReadWriteCloser, dst Target, opt *Options) (Result, error) {
+	o, err := opt.withDefaults()
+	if err != nil {
+		rw.Close()
+		return Result{}, err
+	}
+	m := newMeter(0)
+	r := &receiver{link: newLink(rw, 0, m), opt: o}
+	r.takes, r.link.handle, r.awaited = true, r.take, r.owed
+	stop, err := r.start(ctx, hello{Role: receiving, Pass: passName(o.Pass), SHA256: o.SHA256})
+	if err != nil {
+		rw.Close()
+		return Result{}, err
+	}
+	defer stop()
+	result, err := r.run(ctx, dst)
+	if err != nil {
+		r.fail(err)
+		return result, r.close()
+	}
+	select { // the sender closes the stream once it has the result
+	case <-r.ctx.Done():
+	case <-time.After(deadAfter):
+	}
+	r.close() //nolint:errcheck // nothing is left to be said
+	return result, nil
+}
+
+// A receiver is the target's end.
+type receiver struct {
+	*link
+	opt  *Options
+	sink *sink
+
+	// mu of the link guards what follows.
+	peer    *hello
+	slots   []slot // of the blocks from base on, at block % len
+	base    int64  // the first block that is not settled
+	next    int64  // the block to be examined next
+	claimed int64  // the block to be claimed next: claims go in order
+	asked   []int64
+	answers []taken
+	waiting int   // memory that they take
+	taken   int64 // bytes of answers that are settled
+	bad     []Range
+	ending  *ending
+}
+
+// A slot is what is known of a block from when it is examined until it is settled.
+type slot struct {
+	stage stage
+	have  holding
+	value Digest
+	g     sums // of holdsZeros and holdsOld
+}
+
+type stage uint8
+
+const (
+	untouched stage = iota
+	examining
+	examined
+	claimed
+	answered
+	settled
+)
+
+// taken is an answer, and the buffer that its content lies in, if it has any.
+type taken struct {
+	answer
+	buf  *[mostFrame]byte
+	size int64 // of the frame
+}
+
+func (t taken) weight() int { return frame{buf: t.buf}.weight() }
+
+func (r *receiver) run(ctx context.Context, dst Target) (result Result, err error) {
+	r.mu.Lock()
+	err = r.wait(func() bool { return r.peer != nil })
+	r.mu.Unlock()
+	if err != nil {
+		return Result{}, err
+	}
+	r.m.size = r.peer.Size
+	r.sink, err = openSink(dst, r.peer.Size, sourceID{r.peer.Source, r.peer.Version}, r.opt, r.m)
+	if err != nil {
+		return Result{}, err
+	}
+	defer r.sink.close()
+	report := r.m.report(r.opt.Progress)
+	result, err = r.pass(ctx)
+	report()
+	result.Progress = r.m.progress(time.Now())
+	result.Verified = r.sink.readBack
+	result.Bad = r.badRanges()
+	return result, err
+}
+
+// pass brings all blocks to the target, and ends the pass if the target is then as the
+// sender says.
+func (r *receiver) pass(ctx context.Context) (Result, error) {
+	if err := r.blocks(ctx); err != nil {
+		if errors.Is(err, ErrChanged) {
+			err = errors.Join(err, r.sink.changed())
+		}
+		return Result{}, err
+	}
+	r.mu.Lock()
+	err := r.wait(func() bool { return r.ending != nil })
+	r.mu.Unlock()
+	if errors.Is(err, ErrChanged) {
+		err = errors.Join(err, r.sink.changed())
+	}
+	if err != nil {
+		return Result{}, err
+	}
+	d, whole := r.sink.root()
+	if !whole {
+		return Result{}, broken("the sender has ended, and some blocks could not be read")
+	}
+	if d != r.ending.Digest {
+		return Result{}, &ChecksumError{Length: r.sink.size, Want: r.ending.Digest, Got: d}
+	}
+	o := outcome{Digest: d, Verified: r.sink.readBack}
+	if r.opt.SHA256 || r.peer.SHA256 {
+		if o.SHA256, err = r.sink.sha256(r.ctx); err != nil {
+			return Result{}, err
+		}
+	}
+	if o.State, err = r.sink.complete(d); err != nil {
+		return Result{}, err
+	}
+	return Result{Digest: d, SHA256: o.SHA256, State: o.State}, r.tellOutcome(o)
+}
+
+// tellOutcome returns when the stream has the result.
+func (r *receiver) tellOutcome(o outcome) error {
+	f, err := textFrame(frameResult, o)
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	r.put(frame{p: appendAck(nil, r.progress())})
+	r.put(f)
+	err = r.wait(func() bool { return r.written })
+	r.mu.Unlock()
+	if err != nil {
+		r.ended(lastWords) // the sender, which has the result, may have closed the stream already
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.written {
+			return nil
+		}
+	}
+	return err
+}
+
+// blocks settles every block. What is on the target is made durable when the stream is
+// lost too.
+func (r *receiver) blocks(parent context.Context) error {
+	keep, stop := context.WithCancel(parent)
+	defer stop()
+	var checkpoints, workers sync.WaitGroup
+	try := func(f func() error) func() {
+		return func() {
+			if err := f(); err != nil {
+				r.fail(err)
+			}
+		}
+	}
+	r.mu.Lock()
+	r.slots = make([]slot, min(claimWindow, blocksOf(r.sink.size)))
+	r.link.report = r.progress
+	r.mu.Unlock()
+	checkpoints.Go(try(func() error { return r.sink.run(keep) }))
+	for range r.opt.Workers {
+		workers.Go(try(r.examineBlocks))
+		workers.Go(try(r.settleBlocks))
+	}
+	workers.Wait()
+	if parent.Err() == nil {
+		if err := r.sink.finish(); err != nil {
+			r.fail(err)
+		}
+	}
+	stop()
+	checkpoints.Wait()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, t := range r.answers {
+		frame{buf: t.buf}.free()
+	}
+	return r.err
+}
+
+// progress is what acknowledgements say.
+func (r *receiver) progress() ack {
+	return ack{r.taken, r.m.durable.Load(), r.m.resumed.Load()}
+}
+
+// owed tells what the sender owes.
+func (r *receiver) owed() string {
+	switch {
+	case r.peer == nil:
+		return "its hello"
+	case r.slots != nil && r.base == blocksOf(r.sink.size):
+		return "its end"
+	}
+	return "what differs"
+}
+
+// take handles a frame of the sender.
+func (r *receiver) take(kind frameKind, p []byte, buf *[mostFrame]byte) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	defer r.changed.Broadcast()
+	switch {
+	case kind == frameHello && r.peer == nil:
+		peer := new(hello)
+		if err := decodeText(kind, p, peer); err != nil {
+			return err
+		}
+		if err := (hello{Role: receiving, Pass: passName(r.opt.Pass)}).fits(*peer); err != nil {
+			return err
+		}
+		r.peer = peer
+		return nil
+	case kind == frameBlock && r.slots != nil:
+		a, err := decodeAnswer(p, r.sink.size)
+		if err == nil {
+			err = r.answer(taken{a, buf, int64(frameHead + len(p))})
+		}
+		if err != nil {
+			frame{buf: buf}.free()
+		}
+		return err
+	case kind == frameAsk && r.slots != nil:
+		block, err := blockNumber(p, r.sink.size)
+		if err != nil {
+			return err
+		}
+		s := r.slot(block)
+		if len(p) != 8 || s == nil || s.stage != claimed || s.have != holdsTrusted {
+			return broken("block %d was asked for, which was not claimed as trusted", block)
+		}
+		s.stage = examining
+		r.asked = append(r.asked, block)
+		return nil
+	case kind == frameEnd && r.slots != nil && r.ending == nil && r.allAnswered():
+		r.ending = new(ending)
+		return decodeText(kind, p, r.ending)
+	}
+	frame{buf: buf}.free()
+	return broken("a frame of kind %d came while waiting for %s", kind, r.owed())
+}
+
+// answer queues an answer. It waits while the disk is behind: then the link waits too.
+func (r *receiver) answer(t taken) error {
+	s := r.slot(t.block)
+	all := allGrains(lengthOf(t.block, r.sink.size))
+	switch {
+	case s == nil || s.stage != claimed:
+		return broken("block %d was answered, which was not claimed or has an answer", t.block)
+	case s.have == holdsUnknown && t.sent != all, s.have == holdsTrusted && t.sent != 0 && t.bad == nil:
+		return broken("block %d was answered with the grains %016b, which does not fit its claim", t.block, t.sent)
+	case len(r.bad)+len(t.bad) > mostBadRanges:
+		return broken("more than %d ranges of the source cannot be read", mostBadRanges)
+	}
+	s.stage = answered
+	r.bad = append(r.bad, t.bad...)
+	if err := r.wait(func() bool { return r.waiting < mostTaken }); err != nil {
+		return err
+	}
+	r.waiting += t.weight()
+	r.answers = append(r.answers, t)
+	return nil
+}
+
+// slot returns that of a block; nil if the block is not in the window.
+func (r *receiver) slot(block int64) *slot {
+	n := int64(len(r.slots))
+	if block < r.base || block >= r.base+n {
+		return nil
+	}
+	return &r.slots[block%n]
+}
+
+func (r *receiver) allAnswered() bool {
+	for block := r.base; block < blocksOf(r.sink.size); block++ {
+		if s := r.slot(block); s == nil || s.stage < answered {
+			return false
+		}
+	}
+	return true
+}
+
+// examineBlocks tells what the target holds, block by block, until all are settled.
+func (r *receiver) examineBlocks() error {
+	buf := newBuffer()
+	defer freeBuffer(buf)
+	for {
+		block, again, err := r.nextBlock()
+		if err != nil || block < 0 {
+			return err
+		}
+		s := &r.slots[block%int64(len(r.slots))] // the stage keeps others away from it
+		s.have, s.value, err = r.sink.examine(block, !again, buf[:], &s.g)
+		if err == nil && s.have == holdsDone {
+			err = r.sink.done(r.ctx, finished{block: block, value: s.value, resumed: true})
+		}
+		if err != nil {
+			return err
+		}
+		r.examined(block, again)
+	}
+}
+
+// nextBlock returns the block to be examined, and whether that is again; -1 if there is
+// none left.
+func (r *receiver) nextBlock() (block int64, again bool, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := blocksOf(r.sink.size)
+	err = r.wait(func() bool {
+		return r.base == all || r.room() && (len(r.asked) > 0 || r.next < all && r.next < r.base+int64(len(r.slots)))
+	})
+	switch {
+	case err != nil || r.base == all:
+		return -1, false, err
+	case len(r.asked) > 0:
+		block = r.asked[0]
+		r.asked = r.asked[1:]
+		return block, true, nil
+	}
+	block = r.next
+	r.next++
+	r.slot(block).stage = examining
+	return block, false, nil
+}
+
+// examined claims what has been examined, in order.
+func (r *receiver) examined(block int64, again bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.slot(block)
+	s.stage = examined
+	if again {
+		r.claim(block, s)
+		return
+	}
+	for s := r.slot(r.claimed); s != nil && s.stage == examined && r.claimed < r.next; s = r.slot(r.claimed) {
+		r.claim(r.claimed, s)
+		r.claimed++
+	}
+}
+
+func (r *receiver) claim(block int64, s *slot) {
+	r.put(frame{p: appendClaim(nil, block, s.have, s.value, &s.g, r.sink.length(block))})
+	s.stage = claimed
+	if s.have == holdsDone {
+		r.settled(block)
+	}
+}
+
+// settled notes that a block is done with. mu is held.
+func (r *receiver) settled(block int64) {
+	r.slot(block).stage = settled
+	for s := r.slot(r.base); s.stage == settled; s = r.slot(r.base) {
+		s.stage = untouched
+		r.base++
+	}
+	r.changed.Broadcast()
+}
+
+// settleBlocks makes the target as the answers say, until all are settled.
+func (r *receiver) settleBlocks() error {
+	unpack, err := newDecompressor()
+	if err != nil {
+		return err
+	}
+	defer unpack.Close()
+	buf := newBuffer()
+	defer freeBuffer(buf)
+	for {
+		t, ok, err := r.nextAnswer()
+		if err != nil || !ok {
+			return err
+		}
+		err = r.settle(&t.answer, buf[:], unpack)
+		frame{buf: t.buf}.free()
+		if err != nil {
+			return err
+		}
+		r.mu.Lock()
+		r.waiting -= t.weight()
+		r.taken += t.size
+		r.settled(t.block)
+		r.mu.Unlock()
+	}
+}
+
+func (r *receiver) nextAnswer() (t taken, ok bool, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	err = r.wait(func() bool { return r.base == blocksOf(r.sink.size) || len(r.answers) > 0 })
+	if err != nil || len(r.answers) == 0 {
+		return t, false, err
+	}
+	t = r.answers[0]
+	r.answers = r.answers[1:]
+	return t, true, nil
+}
+
+// settle writes what an answer has, if the block is then as the sender says.
+func (r *receiver) settle(a *answer, buf []byte, unpack *zstd.Decoder) error {
+	off := a.block * blockSize
+	p := buf[:r.sink.length(a.block)]
+	all := allGrains(len(p))
+	s := &r.slots[a.block%int64(len(r.slots))]
+	f := finished{block: a.block, value: s.value, mask: a.sent}
+	zeros := a.zeros
+	if s.have == holdsZeros {
+		zeros |= all &^ a.sent
+	}
+	if a.sent != 0 || s.have == holdsUnknown {
+		if err := unfold(a, p, unpack); err != nil {
+			return err
+		}
+		f.g = new(sums)
+		f.value = r.sum(p, off, a.sent, s, f.g)
+	}
+	if f.value != a.value {
+		return &ChecksumError{Offset: off, Length: int64(len(p)), Want: a.value, Got: f.value}
+	}
+	if a.bad != nil {
+		return r.sink.writeGood(a.block, p, a.bad)
+	}
+	f.count(len(p), zeros, s.have)
+	if err := r.sink.write(a.block, p, a.sent, a.zeros); err != nil {
+		return err
+	}
+	return r.sink.done(r.ctx, f)
+}
+
+// sum returns the block's value from the grains that came and those that were there.
+func (r *receiver) sum(p []byte, off int64, sent uint16, s *slot, g *sums) Digest {
+	if sent == allGrains(len(p)) {
+		return sumBlock(p, off, r.sink.size, g)
+	}
+	*g = s.g
+	for i := range grainsOf(len(p)) {
+		if sent&(1<<i) != 0 {
+			g[i] = sumGrain(p[i*grainSize:min((i+1)*grainSize, len(p))], off+int64(i*grainSize))
+		}
+	}
+	return mergeGrains(g[:grainsOf(len(p))], guts.Node{}, r.sink.size) // two grains at least
+}
+
+// unfold puts the grains of an answer at their places in the block p.
+func unfold(a *answer, p []byte, unpack *zstd.Decoder) error {
+	mask := a.sent &^ a.zeros
+	content := a.content
+	if a.packed {
+		var err error
+		content, err = unpack.DecodeAll(content, p[:0])
+		if err != nil || len(content) != maskBytes(mask, len(p)) {
+			return broken("the content of block %d cannot be unpacked: %d bytes, %v", a.block, len(content), err)
+		}
+	}
+	copy(p, content)
+	scatter(p, mask)
+	return runs(a.zeros, len(p), func(from, to int) error {
+		clear(p[from:to])
+		return nil
+	})
+}
+
+// badRanges returns what the sender could not read, in order.
+func (r *receiver) badRanges() []Range {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	slices.SortFunc(r.bad, func(a, b Range) int { return cmp.Compare(a.Offset, b.Offset) })
+	return r.bad
+}
