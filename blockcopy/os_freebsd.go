@@ -20,7 +20,7 @@ const (
 func openDisk(s *storage, flag int) (*os.File, error) {
 	f, err := os.OpenFile(s.path, flag, 0)
 	if errors.Is(err, unix.EPERM) {
-		if user, lookErr := user(s); lookErr == nil && user != "" {
+		if user, lookErr := usedBy(s); lookErr == nil && user != "" {
 			return nil, inUse(s.path, user)
 		}
 	}
@@ -29,7 +29,7 @@ func openDisk(s *storage, flag int) (*os.File, error) {
 }
 
 func diskGeometry(s *storage) (geometry, error) {
-	g, err := freebsdGeometry(ask(s.file))
+	g, err := freebsdGeometry(diskIoctl(s.file))
 	if errors.Is(err, unix.ENOTTY) {
 		err = errors.New("it is no disk: " + diskWanted)
 	}
@@ -38,7 +38,7 @@ func diskGeometry(s *storage) (geometry, error) {
 
 func provider(s *storage) string {
 	if s.file != nil {
-		if name, err := freebsdProvider(ask(s.file)); err == nil && name != "" {
+		if name, err := freebsdProvider(diskIoctl(s.file)); err == nil && name != "" {
 			return name
 		}
 	}
@@ -60,7 +60,7 @@ func spans(s *storage) ([]span, error) {
 	return all, nil
 }
 
-func user(s *storage) (string, error) {
+func usedBy(s *storage) (string, error) {
 	n, err := unix.Getfsstat(nil, unix.MNT_NOWAIT)
 	if err != nil {
 		return "", err
@@ -85,7 +85,7 @@ func syncData(s *storage) error {
 	if err := s.file.Sync(); err != nil || s.regular {
 		return err
 	}
-	return flushed(ask(s.file)(unix.DIOCGFLUSH, make([]byte, 4)))
+	return flushed(diskIoctl(s.file)(unix.DIOCGFLUSH, make([]byte, 4)))
 }
 
 func identity(s *storage) string {
@@ -100,7 +100,7 @@ func identity(s *storage) string {
 	name := provider(s)
 	under := freebsdUnder(name)
 	disk := under[len(under)-1]
-	ident, err := freebsdIdent(ask(s.file))
+	ident, err := freebsdIdent(diskIoctl(s.file))
 	if err != nil || ident == "" {
 		return fmt.Sprintf("disk %s size %d", name, s.size)
 	}

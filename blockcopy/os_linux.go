@@ -36,7 +36,7 @@ func openDisk(s *storage, flag int) (*os.File, error) {
 		}
 	}
 	if errors.Is(err, unix.EBUSY) {
-		user, lookErr := user(s)
+		user, lookErr := usedBy(s)
 		if lookErr != nil || user == "" {
 			user = "another program holds it"
 		}
@@ -76,7 +76,7 @@ func openCold(s *storage) (*os.File, error) {
 		return nil, &os.PathError{Op: "fstatfs", Path: s.path, Err: err}
 	}
 	// They take O_DIRECT and have no disk.
-	if fs.Type == unix.TMPFS_MAGIC || fs.Type == unix.RAMFS_MAGIC {
+	if kind := uint32(fs.Type); kind == unix.TMPFS_MAGIC || kind == unix.RAMFS_MAGIC {
 		return nil, nil
 	}
 	// The path may lead to another file by now.
@@ -148,4 +148,4 @@ func spans(s *storage) ([]span, error) {
 	return theSystem().overDisk(uint64(s.stat.Rdev), 0, maxOffset), nil
 }
 
-func user(s *storage) (string, error) { return theSystem().user(s) }
+func usedBy(s *storage) (string, error) { return theSystem().usedBy(s) }

@@ -22,7 +22,7 @@ func openDisk(s *storage, flag int) (*os.File, error) {
 }
 
 func netbsdAsk(s *storage) (netbsdDisk, error) {
-	return netbsdGeometry(ask(s.file), unix.Minor(uint64(s.stat.Rdev)), netbsdLabelSize(runtime.GOARCH))
+	return netbsdGeometry(diskIoctl(s.file), unix.Minor(uint64(s.stat.Rdev)), netbsdLabelSize(runtime.GOARCH))
 }
 
 func diskGeometry(s *storage) (geometry, error) {
@@ -51,7 +51,7 @@ func spans(s *storage) ([]span, error) {
 	return []span{{where: "disk " + d.parent, start: d.start, end: d.start + d.size}}, nil
 }
 
-func user(s *storage) (string, error) {
+func usedBy(s *storage) (string, error) {
 	n, err := unix.Getvfsstat(nil, unix.ST_NOWAIT)
 	if err != nil {
 		return "", err
@@ -80,7 +80,7 @@ func syncData(s *storage) error {
 	if err := s.file.Sync(); err != nil || s.regular {
 		return err
 	}
-	return flushed(ask(s.file)(iow(118, 4), make([]byte, 4)))
+	return flushed(diskIoctl(s.file)(iow(118, 4), make([]byte, 4)))
 }
 
 func identity(s *storage) string {

@@ -20,7 +20,7 @@ func diskGeometry(s *storage) (geometry, error) { return geometry{}, errors.ErrU
 
 func spans(s *storage) ([]span, error) { return []span{fileSpan(s)}, nil }
 
-func user(s *storage) (string, error) { return "", nil }
+func usedBy(s *storage) (string, error) { return "", nil }
 
 func seekData(f *os.File, off, size int64) (start, end int64, err error) { return off, size, nil }
 

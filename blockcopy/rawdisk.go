@@ -11,7 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func ask(f *os.File) ioctl {
+// diskIoctl asks the disk itself.
+func diskIoctl(f *os.File) ioctl {
 	return func(request uint, p []byte) error {
 		_, _, errno := unix.Syscall(unix.SYS_IOCTL, f.Fd(), uintptr(request), uintptr(unsafe.Pointer(unsafe.SliceData(p))))
 		if errno != 0 {

@@ -2,7 +2,6 @@ package blockcopy
 
 import (
 	"io"
-	"os"
 	"sync"
 	"unsafe"
 
@@ -38,6 +37,9 @@ func (s *sectors) whole(p []byte, off int64) (direct, helped int) {
 }
 
 func (s *sectors) ReadAt(p []byte, off int64) (int, error) {
+	if off < 0 {
+		return 0, unix.EINVAL
+	}
 	done := 0
 	for done < len(p) {
 		direct, helped := s.whole(p[done:], off+int64(done))
@@ -66,13 +68,13 @@ func (s *sectors) readHelped(p []byte, off int64, n int) (int, error) {
 		p = p[:n]
 	}
 	copied := copy(p, buf[min(skip, got):got])
-	if copied < min(len(p), int(s.size)-skip) && err == nil {
-		err = io.ErrUnexpectedEOF
-	}
 	return copied, err
 }
 
 func (s *sectors) WriteAt(p []byte, off int64) (int, error) {
+	if off < 0 {
+		return 0, unix.EINVAL
+	}
 	done := 0
 	for done < len(p) {
 		direct, helped := s.whole(p[done:], off+int64(done))
@@ -112,24 +114,4 @@ func (s *sectors) writePartial(p []byte, off int64) (int, error) {
 		return 0, err
 	}
 	return n, nil
-}
-
-// A coldFile reads a regular file that was opened to be read past the page cache. A
-// read over the end of the file is short; another one from there, at no sector's
-// beginning, would be an error, which is why os.File does not do.
-type coldFile struct{ *os.File }
-
-func (f coldFile) ReadAt(p []byte, off int64) (int, error) {
-	for {
-		n, err := unix.Pread(int(f.Fd()), p, off)
-		switch {
-		case err == unix.EINTR:
-			continue
-		case err != nil:
-			return 0, &os.PathError{Op: "pread", Path: f.Name(), Err: err}
-		case n < len(p):
-			return n, io.EOF
-		}
-		return n, nil
-	}
 }

@@ -44,7 +44,7 @@ func Send(ctx context.Context, rw io.ReadWriteCloser, src Source, opt *Options) 
 	s.link.handle, s.awaited = s.take, s.owed
 	stop, err := s.start(ctx, hello{
 		Role: sending, Pass: passName(o.Pass), SHA256: o.SHA256,
-		Size: s.size, Source: identity(src), Version: before,
+		Size: s.size, Source: identityOf(src), Version: before,
 	})
 	if err != nil {
 		rw.Close()
@@ -109,7 +109,7 @@ func (s *sender) run(before string) (Result, error) {
 		err = s.reader.unreadable()
 	}
 	if err == nil {
-		err = s.reader.unchanged(s.ctx, before, d)
+		err = s.reader.unchanged(s.ctx, before, d, nil)
 	}
 	if err != nil {
 		return Result{}, err

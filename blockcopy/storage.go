@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -26,8 +27,8 @@ type geometry struct {
 	sector int64 // in bytes; I/O begins and ends at one
 }
 
-// openStorage opens what path leads to. It looks before it opens: opening a tape, a
-// terminal or a pipe does something to it.
+// openStorage opens what path leads to. It looks before it opens: opening a pipe, or
+// on Linux a terminal or a tape, does something to it.
 func openStorage(path string, flag int) (*storage, error) {
 	s := &storage{path: path}
 	if err := unix.Stat(path, &s.stat); err != nil {
@@ -98,7 +99,7 @@ func (s *storage) measure() error {
 		return fmt.Errorf("%s: %d bytes in sectors of %d bytes make no disk", s.path, g.size, g.sector)
 	}
 	s.size = g.size
-	s.sectors = &sectors{raw: s.file, size: g.sector}
+	s.sectors = &sectors{raw: rawFile{s.file}, size: g.sector}
 	return nil
 }
 
@@ -119,11 +120,25 @@ func (s *storage) readAt(p []byte, off int64) (int, error) {
 	return s.sectors.ReadAt(p, off)
 }
 
+// writeAt fails with ENOSPC at the end of a disk, after what has room was written.
+func (s *storage) writeAt(p []byte, off int64) (int, error) {
+	if s.regular {
+		return rawFile{s.file}.WriteAt(p, off)
+	}
+	room := min(max(s.size-off, 0), int64(len(p)))
+	n, err := s.sectors.WriteAt(p[:room], off)
+	if err == nil && n < len(p) {
+		err = unix.ENOSPC
+	}
+	return n, err
+}
+
 // nextData is the NextData of both ends.
 func (s *storage) nextData(off int64) (start, end int64, err error) {
 	if off >= s.size {
 		return 0, 0, io.EOF
 	}
+	off = max(off, 0)
 	if !s.regular {
 		return off, s.size, nil
 	}
@@ -159,17 +174,12 @@ func sameStorage(a, b *storage) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	for _, under := range overA {
-		if under.overlaps(overB[0]) {
-			return true, nil
-		}
-	}
-	for _, under := range overB {
-		if under.overlaps(overA[0]) {
-			return true, nil
-		}
-	}
-	return false, nil
+	return related(overA, overB), nil
+}
+
+// related takes what spans returns of two storages.
+func related(overA, overB []span) bool {
+	return slices.ContainsFunc(overA, overB[0].overlaps) || slices.ContainsFunc(overB, overA[0].overlaps)
 }
 
 // fileSpan is the span of a regular file.

@@ -31,8 +31,8 @@ func (y system) disk(rdev uint64) string {
 
 func number(rdev uint64) string { return fmt.Sprintf("%d:%d", unix.Major(rdev), unix.Minor(rdev)) }
 
-// read returns a file's text without the blanks around it, "" if there is none.
-func read(dir, name string) string {
+// readText returns a file's text without the blanks around it, "" if there is none.
+func readText(dir, name string) string {
 	text, err := os.ReadFile(filepath.Join(dir, name))
 	if err != nil {
 		return ""
@@ -41,13 +41,13 @@ func read(dir, name string) string {
 }
 
 func readInt(dir, name string) int64 {
-	n, _ := strconv.ParseInt(read(dir, name), 10, 64)
+	n, _ := strconv.ParseInt(readText(dir, name), 10, 64)
 	return n
 }
 
 // readDevice returns the device number in the file dev of a folder.
 func readDevice(dir string) (uint64, bool) {
-	major, minor, ok := strings.Cut(read(dir, "dev"), ":")
+	major, minor, ok := strings.Cut(readText(dir, "dev"), ":")
 	a, errA := strconv.ParseUint(major, 10, 32)
 	b, errB := strconv.ParseUint(minor, 10, 32)
 	return unix.Mkdev(uint32(a), uint32(b)), ok && errA == nil && errB == nil
@@ -61,7 +61,7 @@ func (y system) overDisk(rdev uint64, start, end int64) []span {
 	if dir == "" {
 		return []span{{diskName(rdev), start, end}}
 	}
-	if read(dir, "partition") != "" {
+	if readText(dir, "partition") != "" {
 		if whole, ok := readDevice(filepath.Dir(dir)); ok {
 			first, size := readInt(dir, "start")*512, readInt(dir, "size")*512
 			return y.overDisk(whole, first+start, first+min(end, size))
@@ -113,7 +113,7 @@ type loop struct {
 
 // loop returns the loop device in a folder of sysfs; false if it is none, or bare.
 func (y system) loop(dir string) (loop, bool) {
-	backing := read(dir, "loop/backing_file")
+	backing := readText(dir, "loop/backing_file")
 	if backing == "" {
 		return loop{}, false
 	}
@@ -153,8 +153,8 @@ func (y system) loopStatus(name string) (dev, ino, rdev uint64, ok bool) {
 	return info.Device, info.Inode, info.Rdevice, true
 }
 
-// user returns who uses a file or disk so that it cannot be written, "" if no one.
-func (y system) user(s *storage) (string, error) {
+// usedBy returns who uses a file or disk so that it cannot be written, "" if no one.
+func (y system) usedBy(s *storage) (string, error) {
 	loops, _ := filepath.Glob(filepath.Join(y.sys, "block/loop*"))
 	for _, dir := range loops {
 		l, ok := y.loop(dir)
@@ -194,13 +194,12 @@ func (y system) diskUser(dir string) (string, error) {
 	if !ok {
 		return "", nil
 	}
-	holders, _ := os.ReadDir(filepath.Join(dir, "holders"))
-	for _, holder := range holders {
-		name := read(filepath.Join(dir, "holders", holder.Name()), "dm/name")
-		if name == "" {
-			name = holder.Name()
+	if holders, _ := os.ReadDir(filepath.Join(dir, "holders")); len(holders) > 0 {
+		holder := holders[0].Name()
+		if name := readText(filepath.Join(dir, "holders", holder), "dm/name"); name != "" {
+			holder = name
 		}
-		return "it is part of " + name, nil
+		return "it is part of " + holder, nil
 	}
 	at, err := y.mountPoint(rdev)
 	if err != nil {
@@ -209,7 +208,7 @@ func (y system) diskUser(dir string) (string, error) {
 	if at != "" {
 		return "it is mounted on " + at, nil
 	}
-	for line := range strings.Lines(read(y.proc, "swaps")) {
+	for line := range strings.Lines(readText(y.proc, "swaps")) {
 		var st unix.Stat_t
 		if fields := strings.Fields(line); strings.HasPrefix(line, "/") && unix.Stat(unescape(fields[0]), &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFBLK && uint64(st.Rdev) == rdev {
 			return "it is swapped to", nil
@@ -253,10 +252,10 @@ func (y system) identify(rdev uint64) string {
 	if dir == "" {
 		return "disk " + number(rdev)
 	}
-	if read(dir, "partition") != "" {
+	if readText(dir, "partition") != "" {
 		if whole, ok := readDevice(filepath.Dir(dir)); ok {
 			name := fmt.Sprintf("%s partition at %d", y.identify(whole), readInt(dir, "start")*512)
-			for line := range strings.Lines(read(dir, "uevent")) {
+			for line := range strings.Lines(readText(dir, "uevent")) {
 				if uuid, ok := strings.CutPrefix(strings.TrimSpace(line), "PARTUUID="); ok {
 					name += " uuid " + uuid
 				}
@@ -272,9 +271,9 @@ func (y system) identify(rdev uint64) string {
 		return fmt.Sprintf("loop at %d of file %s inode %d", l.offset, fsid, l.inode)
 	}
 	known := []string{"dm/uuid", "md/uuid", "wwid", "device/wwid", "serial", "device/serial", "device/cid"}
-	i := slices.IndexFunc(known, func(name string) bool { return read(dir, name) != "" })
+	i := slices.IndexFunc(known, func(name string) bool { return readText(dir, name) != "" })
 	if i < 0 {
 		return "disk " + number(rdev)
 	}
-	return "disk " + filepath.Base(known[i]) + " " + strings.Join(strings.Fields(read(dir, known[i])), " ")
+	return "disk " + filepath.Base(known[i]) + " " + strings.Join(strings.Fields(readText(dir, known[i])), " ")
 }

@@ -74,7 +74,7 @@ func (t *TargetFile) claim(size int64) error {
 	if err := lock(t.s); err != nil {
 		return err
 	}
-	user, err := user(t.s)
+	user, err := usedBy(t.s)
 	if err != nil {
 		return err
 	}
@@ -167,6 +167,11 @@ func (t *TargetFile) Resize(size int64) error {
 	// Never to 0 and up again: that throws away what a resume needs, and ext4 then
 	// writes all out when the file is closed.
 	if size != t.s.stat.Size {
+		// Past the limit the system would send a signal that ends the program.
+		var limit unix.Rlimit
+		if unix.Getrlimit(unix.RLIMIT_FSIZE, &limit) == nil && uint64(size) > uint64(limit.Cur) {
+			return &os.PathError{Op: "ftruncate", Path: t.s.path, Err: unix.EFBIG}
+		}
 		if err := t.s.file.Truncate(size); err != nil {
 			return err
 		}
@@ -190,10 +195,6 @@ func (t *TargetFile) Identity() string { return identity(t.s) }
 // quick on a disk. The error is an *IOError whose Offset is the first byte that was
 // not written, such as the end of a disk.
 func (t *TargetFile) WriteAt(p []byte, off int64) (int, error) {
-	var to io.WriterAt = t.s.file
-	if !t.s.regular {
-		to = t.s.sectors
-	}
 	if t.s.regular {
 		// The system takes them one by one anyway, and those that wait spin: a
 		// goroutine that waits here leaves its processor to one that computes.
@@ -202,7 +203,7 @@ func (t *TargetFile) WriteAt(p []byte, off int64) (int, error) {
 	}
 	done := 0
 	for done < len(p) {
-		n, err := to.WriteAt(p[done:min(done+maxWrite, len(p))], off+int64(done))
+		n, err := t.s.writeAt(p[done:min(done+maxWrite, len(p))], off+int64(done))
 		done += n
 		if err != nil {
 			return done, t.failed("write", off+int64(done), int64(len(p)-done), err)
@@ -215,6 +216,9 @@ func (t *TargetFile) WriteAt(p []byte, off int64) (int, error) {
 // itself, or zeros that are written where neither is to be had. Any range will do.
 // The error is an *IOError.
 func (t *TargetFile) Zero(off, n int64) error {
+	if off < 0 || n < 0 {
+		return t.failed("zero", off, n, unix.EINVAL)
+	}
 	if !t.s.regular {
 		// A disk makes zeros of whole sectors; the rest is written.
 		if lead := min(-off&(t.s.sectors.size-1), n); lead > 0 {
@@ -295,9 +299,5 @@ func (t *TargetFile) Close() error {
 
 // failed returns an error that holds an *IOError.
 func (t *TargetFile) failed(op string, off, length int64, err error) error {
-	var path *os.PathError
-	if errors.As(err, &path) {
-		err = path.Err // the path and the offset are said already
-	}
 	return fmt.Errorf("%s: %w", t.s.path, &IOError{Op: op, Offset: off, Length: length, Err: err})
 }
