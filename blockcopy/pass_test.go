@@ -268,13 +268,15 @@ func (c *changing) Version() (string, error) {
 // rewritten is a device that is written after its first block was read.
 type rewritten struct {
 	memory
-	once sync.Once
+	mu sync.Mutex
 }
 
 func (r *rewritten) ReadAt(p []byte, off int64) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	n, err := r.memory.ReadAt(p, off)
 	if off == 0 {
-		r.once.Do(func() { r.memory = changed(r.memory, 1); r.memory[3]++ })
+		r.memory[3]++
 	}
 	return n, err
 }

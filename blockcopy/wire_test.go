@@ -38,8 +38,8 @@ func script(t *testing.T, says []byte) io.ReadWriteCloser {
 	return a
 }
 
-// run runs a test in which no time passes while an end waits for its last words to be heard.
-func run(t *testing.T, name string, f func(*testing.T)) {
+// inBubble runs a test in which no time passes while an end waits for its last words to be heard.
+func inBubble(t *testing.T, name string, f func(*testing.T)) {
 	t.Run(name, func(t *testing.T) { synctest.Test(t, f) })
 }
 
@@ -80,7 +80,7 @@ func TestAHostileReceiver(t *testing.T) {
 		"a ping that is long": {join(hi, framed(framePing, []byte{1})), "a frame of kind 9 has 1 bytes"},
 		"another state":       {join(hi, need(0), need(1), jsonFrame(frameResult, outcome{})), ""},
 	} {
-		run(t, name, func(t *testing.T) {
+		inBubble(t, name, func(t *testing.T) {
 			r, err := Send(t.Context(), script(t, c.says), image(1, twoBlocks), nil)
 			var broken *ProtocolError
 			require.ErrorAs(t, err, &broken)
@@ -124,7 +124,7 @@ func TestAHostileSender(t *testing.T) {
 		"bad ranges that meet":  {join(hi, answerOf(1, func(a *answer) { a.bad = []Range{{blockSize, 2}, {blockSize + 1, 2}} })), "has a bad range of 2 bytes at 1"},
 		"a receiver's frame":    {join(hi, appendAck(nil, ack{})), "a frame of kind 5 came"},
 	} {
-		run(t, name, func(t *testing.T) {
+		inBubble(t, name, func(t *testing.T) {
 			dst := newDisk(never(), make(memory, twoBlocks))
 			r, err := Receive(t.Context(), afterClaims(t, c.says, 2), dst, &Options{Rewrite: true})
 			var broken *ProtocolError
@@ -138,7 +138,7 @@ func TestAHostileSender(t *testing.T) {
 		"other content":  join(hi, answerOf(0, func(a *answer) { a.content[3] ^= 1 })),
 		"another digest": join(hi, answerOf(0, nil), answerOf(1, nil), jsonFrame(frameEnd, ending{Digest: Digest{1}})),
 	} {
-		run(t, name, func(t *testing.T) {
+		inBubble(t, name, func(t *testing.T) {
 			dst := newDisk(never(), make(memory, twoBlocks))
 			r, err := Receive(t.Context(), afterClaims(t, c, 2), dst, &Options{Rewrite: true})
 			var sum *ChecksumError
