@@ -46,7 +46,7 @@ func Receive(ctx context.Context, rw io.ReadWriteCloser, dst Target, opt *Option
 	}
 	defer stop()
 	result, err := r.run(ctx, dst)
-	if err != nil {
+	if err != nil && !r.told {
 		r.fail(err)
 		return result, r.close()
 	}
@@ -55,7 +55,7 @@ func Receive(ctx context.Context, rw io.ReadWriteCloser, dst Target, opt *Option
 	case <-time.After(deadAfter):
 	}
 	r.close() //nolint:errcheck // nothing is left to be said
-	return result, nil
+	return result, err
 }
 
 // A receiver is the target's end.
@@ -63,6 +63,7 @@ type receiver struct {
 	*link
 	opt  *Options
 	sink *sink
+	told bool // the sender has the result
 
 	// mu of the link guards what follows.
 	peer    *hello
@@ -179,11 +180,11 @@ func (r *receiver) tellOutcome(o outcome) error {
 	r.mu.Unlock()
 	if err != nil {
 		r.ended(lastWords) // the sender, which has the result, may have closed the stream already
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		if r.written {
-			return nil
-		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.told = r.written; r.told {
+		return nil
 	}
 	return err
 }
