@@ -298,7 +298,7 @@ func TestErrorsTravel(t *testing.T) {
 // TestRecheckOfAStream notices a device that was written during the pass.
 func TestRecheckOfAStream(t *testing.T) {
 	src := &rewritten{memory: image(1, testSize)}
-	e := overPipe(t, src, newDisk(never(), make(memory, testSize)), &Options{Recheck: true}, nil)
+	e := overPipe(t, src, newDisk(never(), make(memory, testSize)), &Options{Recheck: true, Workers: 1}, nil)
 	require.ErrorIs(t, e.sendErr, ErrChanged)
 	require.ErrorIs(t, e.receiveErr, ErrChanged)
 }

@@ -5,12 +5,8 @@ import (
 	"context"
 	"errors"
 	"io"
-	"slices"
 	"sync"
 	"time"
-
-	"github.com/klauspost/compress/zstd"
-	"lukechampine.com/blake3/guts"
 )
 
 // mostTaken bounds the answers that wait for the target's disk, in bytes of memory.
@@ -46,7 +42,7 @@ func Receive(ctx context.Context, rw io.ReadWriteCloser, dst Target, opt *Option
 	}
 	defer stop()
 	result, err := r.run(ctx, dst)
-	if err != nil {
+	if err != nil && !r.told {
 		r.fail(err)
 		return result, r.close()
 	}
@@ -55,7 +51,7 @@ func Receive(ctx context.Context, rw io.ReadWriteCloser, dst Target, opt *Option
 	case <-time.After(deadAfter):
 	}
 	r.close() //nolint:errcheck // nothing is left to be said
-	return result, nil
+	return result, err
 }
 
 // A receiver is the target's end.
@@ -63,6 +59,7 @@ type receiver struct {
 	*link
 	opt  *Options
 	sink *sink
+	told bool // the sender has the result
 
 	// mu of the link guards what follows.
 	peer    *hello
@@ -179,11 +176,11 @@ func (r *receiver) tellOutcome(o outcome) error {
 	r.mu.Unlock()
 	if err != nil {
 		r.ended(lastWords) // the sender, which has the result, may have closed the stream already
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		if r.written {
-			return nil
-		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.told = r.written; r.told {
+		return nil
 	}
 	return err
 }
@@ -403,119 +400,4 @@ func (r *receiver) settled(block int64) {
 		r.base++
 	}
 	r.changed.Broadcast()
-}
-
-// settleBlocks makes the target as the answers say, until all are settled.
-func (r *receiver) settleBlocks() error {
-	unpack, err := newDecompressor()
-	if err != nil {
-		return err
-	}
-	defer unpack.Close()
-	buf := newBuffer()
-	defer freeBuffer(buf)
-	for {
-		t, ok, err := r.nextAnswer()
-		if err != nil || !ok {
-			return err
-		}
-		err = r.settle(&t.answer, buf[:], unpack)
-		frame{buf: t.buf}.free()
-		if err != nil {
-			return err
-		}
-		r.mu.Lock()
-		r.waiting -= t.weight()
-		r.taken += t.size
-		r.settled(t.block)
-		r.mu.Unlock()
-	}
-}
-
-func (r *receiver) nextAnswer() (t taken, ok bool, err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	err = r.wait(func() bool { return r.base == blocksOf(r.sink.size) || len(r.answers) > 0 })
-	if err != nil || len(r.answers) == 0 {
-		return t, false, err
-	}
-	t = r.answers[0]
-	r.answers = r.answers[1:]
-	return t, true, nil
-}
-
-// settle writes what an answer has, if the block is then as the sender says.
-func (r *receiver) settle(a *answer, buf []byte, unpack *zstd.Decoder) error {
-	off := a.block * blockSize
-	p := buf[:r.sink.length(a.block)]
-	all := allGrains(len(p))
-	s := &r.slots[a.block%int64(len(r.slots))]
-	f := finished{block: a.block, value: s.value, mask: a.sent}
-	zeros := a.zeros
-	if s.have == holdsZeros {
-		zeros |= all &^ a.sent
-	}
-	if a.sent != 0 || s.have == holdsUnknown {
-		if err := unfold(a, p, unpack); err != nil {
-			return err
-		}
-		f.g = new(sums)
-		f.value = r.sum(p, off, a.sent, s, f.g)
-	}
-	if f.value != a.value {
-		return &ChecksumError{Offset: off, Length: int64(len(p)), Want: a.value, Got: f.value}
-	}
-	if a.bad != nil {
-		return r.sink.writeGood(a.block, p, a.bad)
-	}
-	f.count(len(p), zeros, s.have)
-	if err := r.sink.write(a.block, p, a.sent, a.zeros); err != nil {
-		return err
-	}
-	return r.sink.done(r.ctx, f)
-}
-
-// sum returns the block's value from the grains that came and those that were there.
-func (r *receiver) sum(p []byte, off int64, sent uint16, s *slot, g *sums) Digest {
-	if sent == allGrains(len(p)) {
-		return sumBlock(p, off, r.sink.size, g)
-	}
-	*g = s.g
-	for i := range grainsOf(len(p)) {
-		if sent&(1<<i) != 0 {
-			g[i] = sumGrain(p[i*grainSize:min((i+1)*grainSize, len(p))], off+int64(i*grainSize))
-		}
-	}
-	return mergeGrains(g[:grainsOf(len(p))], guts.Node{}, r.sink.size) // two grains at least
-}
-
-// unfold puts the grains of an answer at their places in the block p.
-func unfold(a *answer, p []byte, unpack *zstd.Decoder) error {
-	mask := a.sent &^ a.zeros
-	content := a.content
-	if a.packed {
-		var err error
-		content, err = unpack.DecodeAll(content, p[:0])
-		if err != nil || len(content) != maskBytes(mask, len(p)) {
-			return broken("the content of block %d cannot be unpacked: %d bytes, %v", a.block, len(content), err)
-		}
-	}
-	copy(p, content)
-	scatter(p, mask)
-	return runs(a.zeros, len(p), func(from, to int) error {
-		clear(p[from:to])
-		return nil
-	})
-}
-
-// badRanges returns what the sender could not read, in order.
-func (r *receiver) badRanges() []Range {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	slices.SortFunc(r.bad, func(a, b Range) int { return cmp.Compare(a.Offset, b.Offset) })
-	var all []Range
-	for _, b := range r.bad {
-		all = addRange(all, b)
-	}
-	return all
 }

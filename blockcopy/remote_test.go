@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -108,5 +109,23 @@ func TestLiveThenFinalOverAStream(t *testing.T) {
 		state, err := ReadState(journal)
 		require.NoError(t, err)
 		assert.Equal(t, Complete, state.State)
+	}
+}
+
+// TestASlowLinkIsCompressed: text shrinks, random data is left alone, and both arrive.
+func TestASlowLinkIsCompressed(t *testing.T) {
+	text := memory(bytes.Repeat([]byte("all is well and has been for a while\n"), 500_000))
+	for name, src := range map[string]memory{"text": text, "random": image(1, 4<<20)} {
+		synctest.Test(t, func(t *testing.T) {
+			dst := newDisk(never(), make(memory, len(src)))
+			a, b := net.Pipe()
+			e := over(t.Context(), a, b, src, dst, &Options{Rate: 1 << 20}, nil)
+			e.whole(t, src, dst, Complete)
+			if name == "text" {
+				assert.Less(t, e.sent.Sent, src.Size()/2)
+			} else {
+				assert.Less(t, e.sent.Sent, src.Size()+10_000)
+			}
+		})
 	}
 }
