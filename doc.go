@@ -21,6 +21,11 @@
 // them, raises serials, has named reload and waits until all servers follow. It
 // plans when TTLs must be lowered and when the old address can be switched off.
 //
+// Package blockcopy (github.com/rehost/rehost/blockcopy) copies block devices and
+// images, here or to and from another machine. It goes on after a crash, moves what
+// differs, reads back what it wrote, and computes the digest that b3sum prints. A
+// live pass while the machine runs makes the stop for the final one short.
+//
 // # What holds in all of them
 //
 // A file is read with Open (it exists), started with Create (it must not), or
@@ -37,6 +42,7 @@
 //
 // The program github.com/rehost/rehost/examples/migrate composes the packages:
 // it renders the move of one machine from one file, phase by phase, with a
-// runbook. The program github.com/rehost/rehost/examples/zonectl is package zone
-// for the command line.
+// runbook. The programs github.com/rehost/rehost/examples/zonectl and
+// github.com/rehost/rehost/examples/diskmove are the packages zone and blockcopy for
+// the command line.
 package rehost

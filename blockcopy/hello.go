@@ -93,12 +93,14 @@ func (h hello) fits(other hello) error {
 	return nil
 }
 
-// ending is the sender's last word.
+// ending is the sender's last word. With a Failure, such as a source that changed, the
+// pass has not ended, but what came before it counts.
 type ending struct {
-	Digest Digest `json:"digest"`
+	Digest  Digest   `json:"digest"`
+	Failure *failure `json:"failure,omitempty"`
 }
 
-// outcome is the receiver's last word.
+// outcome is the receiver's last word. State is Incomplete after a Failure.
 type outcome struct {
 	Digest   Digest       `json:"digest"`
 	SHA256   []byte       `json:"sha256,omitempty"`
@@ -113,8 +115,8 @@ type failure struct {
 	Size    *SizeError `json:"size,omitempty"`
 }
 
-func newFailure(err error) failure {
-	f := failure{Message: err.Error()}
+func newFailure(err error) *failure {
+	f := &failure{Message: err.Error()}
 	const longest = 4 << 10
 	if len(f.Message) > longest {
 		f.Message = f.Message[:longest]
@@ -127,7 +129,7 @@ func newFailure(err error) failure {
 	return f
 }
 
-func (f failure) err() error {
+func (f *failure) err() error {
 	e := &RemoteError{Message: f.Message}
 	switch {
 	case f.Kind == "changed":

@@ -78,10 +78,9 @@ func (l *link) start(parent context.Context, h hello) (stop func() bool, err err
 	if err != nil {
 		return nil, err
 	}
-	l.queue = []frame{{p: append(appendGreeting(nil), f.p...)}}
 	l.ctx, l.cancel = context.WithCancelCause(context.WithoutCancel(parent))
 	go l.read()
-	go l.write()
+	go l.write(append(appendGreeting(nil), f.p...))
 	go l.watch()
 	return context.AfterFunc(parent, func() {
 		err := parent.Err()
@@ -220,10 +219,11 @@ type streamError struct {
 func (e *streamError) Error() string { return e.what + ": " + e.err.Error() }
 func (e *streamError) Unwrap() error { return e.err }
 
-// write writes the queue until the link ends, and then why it has.
-func (l *link) write() {
+// write writes the hello and then the queue until the link ends, and then why it has.
+func (l *link) write(hello []byte) {
 	defer close(l.writing)
 	w := bufio.NewWriterSize(linkWriter{l}, writeBuffer)
+	w.Write(hello) //nolint:errcheck // the next call returns the error again
 	for {
 		f, more := l.next(w.Buffered() > 0)
 		var err error
@@ -340,12 +340,17 @@ type linkReader struct{ l *link }
 func (r linkReader) Read(p []byte) (int, error) {
 	l := r.l
 	l.waiting.Store(int64(max(1, time.Since(l.begun))))
-	n, err := l.rw.Read(p)
-	l.waiting.Store(0)
-	if l.takes {
-		l.m.sent.Add(int64(n))
+	defer l.waiting.Store(0)
+	for {
+		n, err := l.rw.Read(p)
+		if n == 0 && err == nil && len(p) > 0 {
+			continue // still nothing, for the watch too
+		}
+		if l.takes {
+			l.m.sent.Add(int64(n))
+		}
+		return n, err
 	}
-	return n, err
 }
 
 // linkWriter writes for a link at the rate that it may have, and measures the rate that it

@@ -132,19 +132,20 @@ func (r *receiver) run(ctx context.Context, dst Target) (result Result, err erro
 // sender says.
 func (r *receiver) pass(ctx context.Context) (Result, error) {
 	if err := r.blocks(ctx); err != nil {
-		if errors.Is(err, ErrChanged) {
-			err = errors.Join(err, r.sink.changed())
-		}
 		return Result{}, err
 	}
 	r.mu.Lock()
 	err := r.wait(func() bool { return r.ending != nil })
 	r.mu.Unlock()
-	if errors.Is(err, ErrChanged) {
-		err = errors.Join(err, r.sink.changed())
-	}
 	if err != nil {
 		return Result{}, err
+	}
+	if f := r.ending.Failure; f != nil {
+		err := f.err()
+		if errors.Is(err, ErrChanged) {
+			err = errors.Join(err, r.sink.changed())
+		}
+		return Result{}, cmp.Or(r.tellOutcome(outcome{}), err)
 	}
 	d, whole := r.sink.root()
 	if !whole {
@@ -512,5 +513,9 @@ func (r *receiver) badRanges() []Range {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	slices.SortFunc(r.bad, func(a, b Range) int { return cmp.Compare(a.Offset, b.Offset) })
-	return r.bad
+	var all []Range
+	for _, b := range r.bad {
+		all = addRange(all, b)
+	}
+	return all
 }

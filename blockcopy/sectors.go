@@ -67,8 +67,7 @@ func (s *sectors) readHelped(p []byte, off int64, n int) (int, error) {
 	if n > 0 {
 		p = p[:n]
 	}
-	copied := copy(p, buf[min(skip, got):got])
-	return copied, err
+	return copy(p, buf[min(skip, got):got]), err
 }
 
 func (s *sectors) WriteAt(p []byte, off int64) (int, error) {

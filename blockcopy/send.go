@@ -1,6 +1,7 @@
 package blockcopy
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"sync"
@@ -105,43 +106,52 @@ func (s *sender) run(before string) (Result, error) {
 	err = s.err
 	d, whole := s.tree.root()
 	s.mu.Unlock()
-	if err == nil && !whole {
+	if err != nil {
+		return Result{}, err
+	}
+	if whole {
+		err = s.reader.unchanged(s.ctx, before, d, nil)
+	} else {
 		err = s.reader.unreadable()
 	}
-	if err == nil {
-		err = s.reader.unchanged(s.ctx, before, d, nil)
-	}
-	if err != nil {
+	o, ended := s.end(d, err)
+	if err := cmp.Or(err, ended); err != nil {
 		return Result{}, err
 	}
-	return s.end(d)
+	s.m.durable.Store(s.size)
+	return Result{Digest: d, SHA256: o.SHA256, State: o.State, Verified: o.Verified}, nil
 }
 
-// end says that all blocks are answered, and takes the result.
-func (s *sender) end(d Digest) (Result, error) {
-	f, err := textFrame(frameEnd, ending{d})
+// end says that all blocks are answered, and how the pass has ended here, and takes the
+// receiver's result.
+func (s *sender) end(d Digest, failed error) (*outcome, error) {
+	e := ending{Digest: d}
+	want := Complete
+	switch {
+	case failed != nil:
+		e.Failure = newFailure(failed)
+		want = Incomplete
+	case s.opt.Pass == Live:
+		want = Dirty
+	}
+	f, err := textFrame(frameEnd, e)
 	if err != nil {
-		return Result{}, err
+		return nil, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ended = true
 	s.put(f)
 	if err := s.wait(func() bool { return s.outcome != nil }); err != nil {
-		return Result{}, err
-	}
-	state := Complete
-	if s.opt.Pass == Live {
-		state = Dirty
+		return nil, err
 	}
 	switch o := s.outcome; {
-	case o.Digest != d:
-		return Result{}, &ChecksumError{Length: s.size, Want: d, Got: o.Digest}
-	case o.State != state:
-		return Result{}, broken("the pass has ended, and the state of the target is %d", o.State)
+	case o.State != want:
+		return nil, broken("the state of the target is %d at the end of the pass, not %d", o.State, want)
+	case failed == nil && o.Digest != d:
+		return nil, &ChecksumError{Length: s.size, Want: d, Got: o.Digest}
 	}
-	s.m.durable.Store(s.size)
-	return Result{Digest: d, SHA256: s.outcome.SHA256, State: state, Verified: s.outcome.Verified}, nil
+	return s.outcome, nil
 }
 
 // owed tells what the receiver owes.

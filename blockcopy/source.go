@@ -1,7 +1,6 @@
 package blockcopy
 
 import (
-	"errors"
 	"fmt"
 	"os"
 
@@ -10,8 +9,9 @@ import (
 
 // A SourceFile is a regular file, or a disk, that is read: on Linux a block device,
 // on FreeBSD and NetBSD the character device of a disk. Disks are read past the page
-// cache, which may be older than what came to the disk by another way, such as a
-// logical volume or the file below a loop device.
+// cache (or, where that cannot be, with an emptied one), which may be older than what
+// came to the disk by another way, such as a logical volume or the file below a loop
+// device.
 type SourceFile struct{ s *storage }
 
 // OpenSource opens what is to be copied; symbolic links are followed. It cannot be
@@ -76,7 +76,7 @@ func (t *TargetFile) checkSource(src Source) error {
 	source := from.opened()
 	same, err := sameStorage(t.s, source)
 	if err != nil {
-		return errors.Join(fmt.Errorf("whether %s and %s are the same device", source.path, t.s.path), err)
+		return fmt.Errorf("whether %s and %s are the same device: %w", source.path, t.s.path, err)
 	}
 	if same {
 		return fmt.Errorf("%s and %s: %w", source.path, t.s.path, ErrSameDevice)

@@ -3,7 +3,6 @@ package blockcopy
 import (
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -38,8 +37,9 @@ type TargetFile struct {
 //
 // A regular file is made if it is missing, readable to its owner alone, and gets the
 // size: a smaller one grows, a larger one loses its end, for an image with a tail is
-// another image. With a size below 0 the file keeps its size until Resize. A disk has
-// the size it has: a *SizeError says that it is smaller than asked.
+// another image. With a size below 0 the file keeps its size until Resize, which Copy
+// calls once it knows that the source is not this very file. A disk has the size it
+// has: a *SizeError says that it is smaller than asked.
 //
 // A disk that is mounted, swapped to or part of another one, or has such partitions,
 // a file or disk below a loop device, and the target of another copy are refused
@@ -285,7 +285,11 @@ func (t *TargetFile) ReadCold(p []byte, off int64) (int, error) {
 	if t.cold == nil {
 		return 0, errors.ErrUnsupported
 	}
-	return (&sectors{raw: coldFile{t.cold}, size: pageSize}).ReadAt(p, off)
+	n, err := (&sectors{raw: coldFile{t.cold}, size: pageSize}).ReadAt(p, off)
+	if errors.Is(err, unix.EINVAL) { // a filesystem that opens files so, and does not read them
+		err = errors.ErrUnsupported
+	}
+	return n, err
 }
 
 // Close closes the file, without Sync. A second Close is os.ErrClosed.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"path"
 	"slices"
 
 	"github.com/rehost/rehost/examples/internal/move"
@@ -55,35 +54,6 @@ func certificateChecks(m *move.Move) []string {
 		}
 	}
 	return checks
-}
-
-// disk is phase 5.
-func disk(m *move.Move, _ *machines) (phase, error) {
-	old, guest, home := m.Guest.Old, m.Guest.Name, m.Hypervisor.Name
-	image := path.Join(path.Dir(guestFile(m)), m.Guest.VM.Disk)
-	return phase{Dir: "05-disk", Title: "The disk",
-		Goal: fmt.Sprintf("%s:%s is the guest's disk.", home, image),
-		Steps: []step{
-			{Title: "Take the files of phase 6 along", Host: guest,
-				Do:    "The first boot at home has no network. Copy the folder 06-first-boot/" + guest + " to /root/move on the guest now.",
-				Run:   []string{"ls /root/move/etc"},
-				Check: []string{"/etc/fstab names the disk as it is called at home, ld0, or by NAME=."}},
-			{Title: "The host is ready", Host: home, Do: "Find out now, not while everything is stopped.",
-				Run: []string{"pkg info vm-bhyve grub2-bhyve", "vm switch list", "mkdir -p " + path.Dir(image), "df -h " + path.Dir(image)},
-				Check: []string{
-					"Both packages are there, and the switch " + m.Guest.VM.Switch + ".",
-					fmt.Sprintf("There is room for the disk: `ssh %s \"sudo blockdev --getsize64 %s\"` prints its size in bytes.", old.Host, old.Disk),
-				}},
-			{Title: "Stop", Host: guest, Do: "From here on nothing answers until the guest boots at home.",
-				Run:   []string{"shutdown -p now"},
-				Check: []string{old.Host + " shows the guest as stopped, and does not start it again by itself."}},
-			{Title: "Copy", Host: home,
-				Run:   []string{fmt.Sprintf(`ssh %s "sudo dd if=%s bs=1M" | dd of=%s bs=1M`, old.Host, old.Disk, image)},
-				Do:    "Copy the block device while nothing writes to it.",
-				Check: []string{fmt.Sprintf("`ssh %s \"sudo sha256sum %s\"` and `sha256 %s` print the same digest.", old.Host, old.Disk, image)}},
-		},
-		Back: []string{fmt.Sprintf("Start the guest at %s again: its disk was only read. With the zone of phase 4 it still answers through the tunnel.", old.Host)},
-	}, nil
 }
 
 // check is phase 7.

@@ -13,6 +13,7 @@ type Move struct {
 	Domain     string     `toml:"domain"`
 	DNS        DNS        `toml:"dns"`
 	Guest      Guest      `toml:"guest"`
+	Disk       Disk       `toml:"disk"`
 	Hypervisor Hypervisor `toml:"hypervisor"`
 	Router     Router     `toml:"router"`
 	Tunnel     Tunnel     `toml:"tunnel"`
@@ -66,6 +67,14 @@ type VM struct {
 	Disk   string `toml:"disk"`
 	UUID   string `toml:"uuid"`
 	MAC    string `toml:"mac"`
+}
+
+// A Disk is what the estimate of the stop is made from.
+type Disk struct {
+	Size    Bytes `toml:"size"`
+	Changed Bytes `toml:"changed"` // between the last live pass and the stop
+	Read    Bytes `toml:"read"`    // per second, by the slower one of the two hosts
+	Link    Bytes `toml:"link"`    // per second, between the two
 }
 
 // A Hypervisor is the machine at home that runs the guest under vm-bhyve.

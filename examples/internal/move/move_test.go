@@ -70,6 +70,13 @@ func TestLoadRefuses(t *testing.T) {
 		{"a key cut in two", `public_key = "hJg8YPfarcHLhphiH4AsDZ+aPDwpXIEHSPsEgRXBhuw="`, `public_key = "hJg8YPfarcHL\nphiH4AsDZ+aPDwpXIEHSPsEgRXBhuw="`, `public_key = "hJg`, "is no WireGuard key"},
 		{"a release without wg(4)", `to = "10.1"`, `to = "9.3"`, `to = "9.3"`, `"9.3" has no wg(4)`},
 		{"a release that is none", `to = "10.1"`, `to = "10\n# x"`, `to = "10`, `is no name`},
+		{"a disk without a size", `size = "80GiB"`, ``, `[disk]`, "disk.size: is missing"},
+		{"a size without a unit", `size = "80GiB"`, `size = "80"`, `80"`, "is no size or rate such as 80GiB"},
+		{"a unit that is none", `size = "80GiB"`, `size = "80Gibt"`, `80Gibt"`, "is no size or rate such as 80GiB"},
+		{"more changes than there are bytes", `changed = "2GB"`, `changed = "2TB"`, `changed = "2TB"`, "more changes than the disk has"},
+		{"a link that stands still", `link = "100Mbit"`, `link = "0Mbit"`, `0Mbit"`, `"0Mbit" is no size or rate`},
+		{"a link in reverse", `link = "100Mbit"`, `link = "-1Mbit"`, `-1Mbit"`, `"-1Mbit" is no size or rate`},
+		{"a link that is no number", `link = "100Mbit"`, `link = "NaNMbit"`, `NaNMbit"`, `"NaNMbit" is no size or rate`},
 		{"a tunnel that is not wg(4)", `iface = "wg0"`, `iface = "tun0"`, `iface = "tun0"`, `"tun0" is no wg(4) interface`},
 		{"an IPv4 prefix for IPv6", `prefix6 = "2001:db8:189c:700:b4d2::/80"`, `prefix6 = "192.0.2.0/24"`, `prefix6 = "192`, "is no IPv6 prefix"},
 		{"a solver with a zone", `solver = "127.0.0.1:8181"`, `solver = "[fe80::1%a;b]:8181"`, `solver = "[fe80`, "router.solver: is no address and port"},
@@ -120,4 +127,17 @@ func TestProblemFindsThePlaceOfAKeyOrOfWhatIsAround(t *testing.T) {
 	assert.Equal(t, `memory = "2048M"`, lines[p.Line-1])
 	assert.Equal(t, "[guest.vm]", lines[m.Problem("guest.vm.nothing", "").Line-1])
 	assert.Equal(t, 0, m.Problem("nothing", "").Line)
+}
+
+func TestBytes(t *testing.T) {
+	for in, want := range map[string]string{
+		"80GiB": "80 GiB", "1024MiB": "1 GiB", "2GB": "2 GB", "1.5TB": "1.5 TB", "100Mbit": "12.5 MB", "56kbit": "7 kB", "1KiB": "1 kB",
+	} {
+		var b move.Bytes
+		require.NoError(t, b.UnmarshalText([]byte(in)))
+		assert.Equal(t, want, b.String())
+	}
+	for _, in := range []string{"", "80", "GiB", "80 GiB", "80gib", "0GB", "-1GB", "1e30TB", "infGB", "NaNGB", "1GBit"} {
+		assert.Error(t, new(move.Bytes).UnmarshalText([]byte(in)), in)
+	}
 }

@@ -36,6 +36,7 @@ func (m *Move) validate() textfile.Problems {
 	v.name("guest.vm.disk", m.Guest.VM.Disk, "-._")
 	v.required("guest.vm.uuid", m.Guest.VM.UUID)
 	v.required("guest.vm.mac", m.Guest.VM.MAC)
+	v.disk()
 	v.name("hypervisor.name", m.Hypervisor.Name, "-")
 	v.path("hypervisor.datastore", m.Hypervisor.Datastore)
 	v.name("router.name", m.Router.Name, "-")
@@ -144,6 +145,17 @@ func (v *validation) upgrade() {
 	major, _, _ := strings.Cut(u.To, ".")
 	if n, err := strconv.Atoi(major); err != nil || n < 10 {
 		v.add("guest.upgrade.to", "%q has no wg(4): NetBSD 10 is the first release that has", u.To)
+	}
+}
+
+func (v *validation) disk() {
+	for key, n := range map[string]Bytes{"disk.size": v.Disk.Size, "disk.changed": v.Disk.Changed, "disk.read": v.Disk.Read, "disk.link": v.Disk.Link} {
+		if n == 0 {
+			v.add(key, "is missing: the stop is estimated from it")
+		}
+	}
+	if v.Disk.Changed > v.Disk.Size {
+		v.add("disk.changed", "more changes than the disk has")
 	}
 }
 
