@@ -15,8 +15,8 @@ import (
 	"github.com/rehost/rehost/internal/lab"
 )
 
-// stream starts a command that is closed with the test.
-func stream(t *testing.T, argv ...string) io.ReadWriteCloser {
+// pipeTo starts a command that is closed with the test.
+func pipeTo(t *testing.T, argv ...string) io.ReadWriteCloser {
 	t.Helper()
 	c, err := Command(t.Context(), argv...)
 	require.NoError(t, err)
@@ -25,7 +25,7 @@ func stream(t *testing.T, argv ...string) io.ReadWriteCloser {
 }
 
 func TestACommandIsOneStream(t *testing.T) {
-	c := stream(t, "head", "-c", "3000000")
+	c := pipeTo(t, "head", "-c", "3000000")
 	sent := bytes.Repeat([]byte("0123456789abcdef"), 3000000/16+1)[:3000000]
 	go c.Write(sent)
 	got, err := io.ReadAll(c)
@@ -35,7 +35,7 @@ func TestACommandIsOneStream(t *testing.T) {
 }
 
 func TestClosingEndsTheInputOfACommand(t *testing.T) {
-	c := stream(t, "cat")
+	c := pipeTo(t, "cat")
 	_, err := c.Write([]byte("hello"))
 	require.NoError(t, err)
 	got := make([]byte, 5)
@@ -55,7 +55,7 @@ func TestACommandThatFailsTellsWhy(t *testing.T) {
 		{"echo data; no-such-program", "no-such-program: not found", 127},
 		{"echo data; exit 255", "", 255},
 	} {
-		c := stream(t, "sh", "-c", row.script)
+		c := pipeTo(t, "sh", "-c", row.script)
 		got, err := io.ReadAll(c)
 		assert.Equal(t, "data\n", string(got))
 		for _, err := range []error{err, c.Close()} {
@@ -79,7 +79,7 @@ func TestACommandThatFailsTellsWhy(t *testing.T) {
 
 // A program whose stderr nobody reads stops when the pipe is full.
 func TestStderrIsDrainedAndItsEndIsKept(t *testing.T) {
-	c := stream(t, "sh", "-c", "yes 0123456789 | head -c 1000000 >&2; echo the end >&2; echo data; exit 1")
+	c := pipeTo(t, "sh", "-c", "yes 0123456789 | head -c 1000000 >&2; echo the end >&2; echo data; exit 1")
 	got, err := io.ReadAll(c)
 	assert.Equal(t, "data\n", string(got))
 	var failed *CommandError
@@ -96,7 +96,7 @@ func TestWritingToACommandThatHasGone(t *testing.T) {
 		{"echo full >&2; exit 1", "full"},
 		{"echo done >&2; exit 0", "done"},
 	} {
-		c := stream(t, "sh", "-c", row.script)
+		c := pipeTo(t, "sh", "-c", row.script)
 		var err error
 		for err == nil {
 			_, err = c.Write(make([]byte, 1<<20))
@@ -105,7 +105,7 @@ func TestWritingToACommandThatHasGone(t *testing.T) {
 		require.ErrorAs(t, err, &failed)
 		assert.Equal(t, row.want, failed.Stderr)
 	}
-	c := stream(t, "sh", "-c", "exec <&-; echo closed; exec sleep 60") // it is still there
+	c := pipeTo(t, "sh", "-c", "exec <&-; echo closed; exec sleep 60") // it is still there
 	_, err := io.ReadFull(c, make([]byte, 7))
 	require.NoError(t, err)
 	_, err = c.Write([]byte("x"))
@@ -157,7 +157,7 @@ func readPID(t *testing.T, r io.Reader) (pid int) {
 }
 
 func TestClosingEndsACommandThatDoesNotEndByItself(t *testing.T) {
-	c := stream(t, "sh", "-c", "echo $$; exec sleep 60")
+	c := pipeTo(t, "sh", "-c", "echo $$; exec sleep 60")
 	pid := readPID(t, c)
 	assert.ErrorIs(t, c.Close(), errStuck)
 	assert.ErrorIs(t, syscall.Kill(pid, 0), syscall.ESRCH)
@@ -166,7 +166,7 @@ func TestClosingEndsACommandThatDoesNotEndByItself(t *testing.T) {
 func TestACommandOverSSH(t *testing.T) {
 	ssh := lab.StartSSHD(t, lab.SSHD{})
 
-	c := stream(t, append(ssh, "cat")...)
+	c := pipeTo(t, append(ssh, "cat")...)
 	sent := bytes.Repeat([]byte("0123456789abcdef"), 1<<16)
 	go c.Write(sent)
 	got := make([]byte, len(sent))
@@ -175,7 +175,7 @@ func TestACommandOverSSH(t *testing.T) {
 	assert.True(t, bytes.Equal(sent, got))
 	assert.NoError(t, c.Close())
 
-	c = stream(t, append(ssh, "no-such-agent")...)
+	c = pipeTo(t, append(ssh, "no-such-agent")...)
 	_, err = io.ReadAll(c)
 	var exit *exec.ExitError
 	require.ErrorAs(t, err, &exit)
@@ -185,7 +185,7 @@ func TestACommandOverSSH(t *testing.T) {
 
 func TestASSHConnectionThatIsKilledInTheMiddleIsAnError(t *testing.T) {
 	ssh := lab.StartSSHD(t, lab.SSHD{})
-	c := stream(t, append(ssh, "echo $PPID; exec cat /dev/zero")...)
+	c := pipeTo(t, append(ssh, "echo $PPID; exec cat /dev/zero")...)
 	session := readPID(t, c)
 	_, err := io.ReadFull(c, make([]byte, 1<<20))
 	require.NoError(t, err)

@@ -218,6 +218,7 @@ func TestTheStatusOfDDAndTheBytesMustBothBeRight(t *testing.T) {
 			defer r.Close()
 			got := make([]byte, oddSize)
 			n, err := io.ReadFull(r, got)
+			assert.Error(t, err)
 			assert.Equal(t, row.off, int64(n))
 			assert.True(t, bytes.Equal(content[:n], got[:n]))
 			_, err = r.Read(got)

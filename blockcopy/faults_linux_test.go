@@ -93,10 +93,8 @@ func TestFaultsOfTheSystem(t *testing.T) {
 				}
 				state, stateErr := ReadState(filepath.Join(dir, "journal"))
 				dst, _ := os.ReadFile(filepath.Join(dir, "dst"))
-				if stateErr == nil && state.State == Complete {
+				if err == nil || stateErr == nil && state.State == Complete {
 					require.Equal(t, blake3.Sum256(src), blake3.Sum256(dst))
-				} else {
-					require.Error(t, err, "a copy that is not complete has failed")
 				}
 				out, err := childCopy(t, dir)
 				if errors.As(stateErr, new(*JournalError)) { // its header is what was not written

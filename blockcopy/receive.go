@@ -80,7 +80,7 @@ type slot struct {
 	stage stage
 	have  holding
 	value Digest
-	g     sums // of holdsZeros and holdsOld
+	g     sums // of holdsOld
 }
 
 type stage uint8

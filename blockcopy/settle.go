@@ -58,8 +58,8 @@ func (r *receiver) settle(a *answer, buf []byte, unpack *zstd.Decoder) error {
 	if s.have == holdsZeros {
 		zeros |= all &^ a.sent
 	}
-	if a.sent != 0 || s.have == holdsUnknown {
-		if err := unfold(a, p, unpack); err != nil {
+	if a.sent != 0 || s.have == holdsUnknown || s.have == holdsZeros {
+		if err := unfold(a, p, zeros, unpack); err != nil {
 			return err
 		}
 		f.g = new(sums)
@@ -80,7 +80,7 @@ func (r *receiver) settle(a *answer, buf []byte, unpack *zstd.Decoder) error {
 
 // sum returns the block's value from the grains that came and those that were there.
 func (r *receiver) sum(p []byte, off int64, sent uint16, s *slot, g *sums) Digest {
-	if sent == allGrains(len(p)) {
+	if sent == allGrains(len(p)) || s.have == holdsZeros {
 		return sumBlock(p, off, r.sink.size, g)
 	}
 	*g = s.g
@@ -92,8 +92,8 @@ func (r *receiver) sum(p []byte, off int64, sent uint16, s *slot, g *sums) Diges
 	return mergeGrains(g[:grainsOf(len(p))], guts.Node{}, r.sink.size) // two grains at least
 }
 
-// unfold puts the grains of an answer at their places in the block p.
-func unfold(a *answer, p []byte, unpack *zstd.Decoder) error {
+// unfold puts the grains of an answer at their places in the block p, and zeros at theirs.
+func unfold(a *answer, p []byte, zeros uint16, unpack *zstd.Decoder) error {
 	mask := a.sent &^ a.zeros
 	content := a.content
 	if a.packed {
@@ -105,7 +105,7 @@ func unfold(a *answer, p []byte, unpack *zstd.Decoder) error {
 	}
 	copy(p, content)
 	scatter(p, mask)
-	return runs(a.zeros, len(p), func(from, to int) error {
+	return runs(zeros, len(p), func(from, to int) error {
 		clear(p[from:to])
 		return nil
 	})

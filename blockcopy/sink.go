@@ -133,7 +133,7 @@ func (s *sink) close() {
 func (s *sink) length(block int64) int { return int(min(blockSize, s.size-block*blockSize)) }
 
 // examine tells what the target holds in a block. Old content is read into buf. g, if not
-// nil, gets the values of the grains of holdsOld and holdsZeros. With trust false the
+// nil, gets the values of the grains of holdsOld. With trust false the
 // answer is never holdsTrusted.
 func (s *sink) examine(block int64, trust bool, buf []byte, g *sums) (holding, Digest, error) {
 	d, done, err := s.examineDone(block, buf)
@@ -160,19 +160,16 @@ func (s *sink) examineOld(block int64, trust bool, buf []byte, g *sums) (holding
 	if err != nil {
 		return holdsUnknown, Digest{}, failed("read target", off, int64(len(p)), err)
 	}
-	have := holdsZeros
 	if hole {
-		clear(p)
-	} else {
-		have = holdsOld
-		if err := readFull(s.dst, p, off); err != nil {
-			return holdsUnknown, Digest{}, failed("read target", off, int64(len(p)), err)
-		}
+		return holdsZeros, Digest{}, nil
+	}
+	if err := readFull(s.dst, p, off); err != nil {
+		return holdsUnknown, Digest{}, failed("read target", off, int64(len(p)), err)
 	}
 	if g == nil {
-		return have, Digest{}, nil
+		return holdsOld, Digest{}, nil
 	}
-	return have, sumBlock(p, off, s.size, g), nil
+	return holdsOld, sumBlock(p, off, s.size, g), nil
 }
 
 // doneBefore reports whether an earlier run of this pass has done the block.

@@ -71,17 +71,29 @@ func table(r io.Reader, w io.Writer) error {
 	}
 
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	section := ""
-	for _, r := range results {
-		if r.section != section {
-			section = r.section
-			fmt.Fprintf(tw, "\t\t\t\t\n%s\tseconds\t× %s\tMiB of memory\t\n", section, bases[section])
+	printed := map[string]bool{}
+	for _, first := range results {
+		section := first.section
+		if printed[section] {
+			continue
 		}
-		ratio := ""
-		if base := find(section, bases[section]); base != nil {
-			ratio = fmt.Sprintf("%.2f", r.median()/base.median())
+		printed[section] = true
+		base := find(section, bases[section])
+		title := ""
+		if base != nil {
+			title = "× " + base.name
 		}
-		fmt.Fprintf(tw, "%s\t%.2f\t%s\t%d\t\n", r.name, r.median(), ratio, r.memory>>10)
+		fmt.Fprintf(tw, "\t\t\t\t\n%s\tseconds\t%s\tMiB of memory\t\n", section, title)
+		for _, r := range results {
+			if r.section != section {
+				continue
+			}
+			ratio := ""
+			if base != nil {
+				ratio = fmt.Sprintf("%.2f", r.median()/base.median())
+			}
+			fmt.Fprintf(tw, "%s\t%.2f\t%s\t%d\t\n", r.name, r.median(), ratio, r.memory>>10)
+		}
 	}
 	fmt.Fprintf(tw, "\t\t\t\t\ntarget\tvalue\tmust\t\t\n")
 	for _, f := range targets {
