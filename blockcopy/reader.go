@@ -152,7 +152,7 @@ func (r *reader) unchanged(ctx context.Context, before string, digest Digest, sh
 
 // recheck asks the source for its digests before it reads all of it again.
 func (r *reader) recheck(ctx context.Context, digest Digest, sha256 func(context.Context) ([]byte, error)) error {
-	now, err := ask(ctx, r.src)
+	now, err := askDigest(ctx, r.src)
 	if errors.Is(err, errors.ErrUnsupported) {
 		s, ok := r.src.(interface {
 			SHA256(context.Context) ([]byte, error)

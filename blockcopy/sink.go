@@ -24,12 +24,13 @@ type sink struct {
 	holes   *holes
 	tree    *tree
 
-	mu       sync.Mutex
-	room     *sync.Cond // unsynced has shrunk, or the sink has failed
-	pending  []finished
-	unsynced int64 // bytes that the next flushes must take
-	most     int64 // of them, before workers wait
-	failed   error
+	mu        sync.Mutex
+	room      *sync.Cond // unsynced has shrunk, or the sink has failed
+	pending   []finished
+	unflushed int64 // bytes that the next flush must take
+	unsynced  int64 // and those that are flushed but not yet in the journal
+	most      int64 // of them, before workers wait
+	failed    error
 
 	full    chan struct{} // a checkpoint is due before its time
 	closing chan struct{}
@@ -66,6 +67,7 @@ type finished struct {
 
 const (
 	checkpointEvery = 500 * time.Millisecond
+	enoughUnflushed = 64 << 20 // not to wait for the half second
 	leastUnsynced   = 16 << 20
 	mostUnsynced    = 1 << 30
 )
@@ -278,10 +280,6 @@ func (s *sink) done(ctx context.Context, f finished) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for s.unsynced >= s.most && s.failed == nil && ctx.Err() == nil {
-		select {
-		case s.full <- struct{}{}:
-		default:
-		}
 		s.room.Wait()
 	}
 	if err := cmp.Or(s.failed, context.Cause(ctx)); err != nil {
@@ -293,6 +291,13 @@ func (s *sink) done(ctx context.Context, f finished) error {
 	}
 	s.pending = append(s.pending, f)
 	s.unsynced += f.written()
+	s.unflushed += f.written()
+	if s.unflushed >= min(s.most/2, enoughUnflushed) {
+		select {
+		case s.full <- struct{}{}:
+		default:
+		}
+	}
 	s.m.same.Add(f.same)
 	s.m.zero.Add(f.zero)
 	s.m.moved.Add(f.moved)
@@ -318,12 +323,46 @@ func (f *finished) count(n int, zeros uint16, have holding) {
 // written returns how much the block adds to what a crash could undo.
 func (f finished) written() int64 { return f.moved + grainSize/16 }
 
-// run makes checkpoints until finish is called or the context ends.
+// run makes checkpoints until finish is called or the context ends. While one batch of
+// blocks is read back and noted, the next one is flushed.
 func (s *sink) run(ctx context.Context) error {
 	defer close(s.ended)
+	flushed := make(chan []finished)
+	var settling sync.WaitGroup
+	settling.Go(func() {
+		for all := range flushed {
+			if s.failure() == nil {
+				s.fail(s.settle(ctx, all))
+			}
+		}
+	})
+	s.fail(s.flushAll(ctx, flushed))
+	close(flushed)
+	settling.Wait()
+	return s.failure()
+}
+
+func (s *sink) fail(err error) {
+	if err == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.failed = cmp.Or(s.failed, err)
+	s.room.Broadcast()
+}
+
+func (s *sink) failure() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.failed
+}
+
+// flushAll flushes what is done, every half second and whenever much is.
+func (s *sink) flushAll(ctx context.Context, flushed chan<- []finished) error {
 	tick := time.NewTicker(checkpointEvery)
 	defer tick.Stop()
-	for last := false; !last; {
+	for last := false; !last && s.failure() == nil; {
 		select {
 		case <-tick.C:
 		case <-s.full:
@@ -332,42 +371,50 @@ func (s *sink) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		if err := s.checkpoint(ctx); err != nil {
-			s.mu.Lock()
-			s.failed = err
-			s.room.Broadcast()
-			s.mu.Unlock()
+		all, err := s.flush()
+		if err != nil {
 			return err
+		}
+		if len(all) > 0 {
+			flushed <- all
 		}
 	}
 	return nil
 }
 
-// checkpoint makes durable what was done before it began. Blocks that are equal count
-// only after a flush too: a run that was killed may have written them.
-func (s *sink) checkpoint(ctx context.Context) error {
+// flush makes durable what was done before it began, and returns that. Blocks that are
+// equal count only after a flush too: a run that was killed may have written them.
+func (s *sink) flush() ([]finished, error) {
 	s.mu.Lock()
 	all := s.pending
-	s.pending = nil
+	s.pending, s.unflushed = nil, 0
 	s.mu.Unlock()
-	if len(all) == 0 {
-		return nil
-	}
 	slices.SortFunc(all, func(a, b finished) int { return cmp.Compare(a.block, b.block) })
-	var written int64
-	dirty := !s.synced
+	written, dirty := int64(0), !s.synced
 	for _, f := range all {
 		written += f.written()
 		dirty = dirty || f.mask != 0
 	}
-	begun := time.Now()
-	if dirty {
-		if err := s.dst.Sync(); err != nil {
-			return &IOError{"sync", all[0].block * blockSize, written, err}
-		}
-		s.synced = true
+	if len(all) == 0 || !dirty {
+		return all, nil
 	}
-	took := time.Since(begun)
+	begun := time.Now()
+	if err := s.dst.Sync(); err != nil {
+		return nil, &IOError{"sync", all[0].block * blockSize, written, err}
+	}
+	s.synced = true
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if took := time.Since(begun); took > checkpointEvery { // as much as it can flush in that time, and no more
+		s.most = max(leastUnsynced, int64(float64(written)*float64(checkpointEvery)/float64(took)))
+	} else {
+		s.most = min(2*s.most, mostUnsynced)
+	}
+	return all, nil
+}
+
+// settle reads back what was flushed, and notes it in the journal.
+func (s *sink) settle(ctx context.Context, all []finished) error {
 	if !s.opt.SkipVerify {
 		if err := s.verify(ctx, all); err != nil {
 			return err
@@ -378,20 +425,17 @@ func (s *sink) checkpoint(ctx context.Context) error {
 			return err
 		}
 	}
+	var written int64
 	for _, f := range all {
+		written += f.written()
 		s.tree.add(f.block, f.value)
 		if !f.resumed {
-			s.m.durable.Add(min(blockSize, s.size-f.block*blockSize))
+			s.m.durable.Add(int64(s.length(f.block)))
 		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.unsynced -= written
-	if took > checkpointEvery { // as much as it can flush in that time, and no more
-		s.most = max(leastUnsynced, int64(float64(written)*float64(checkpointEvery)/float64(took)))
-	} else {
-		s.most = min(2*s.most, mostUnsynced)
-	}
 	s.room.Broadcast()
 	return nil
 }

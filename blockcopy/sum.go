@@ -11,14 +11,14 @@ import (
 // work. A source that can tell its own digest, as a DD can where b3sum is installed, is
 // asked.
 func Sum(ctx context.Context, src Source) (Digest, error) {
-	d, err := ask(ctx, src)
+	d, err := askDigest(ctx, src)
 	if errors.Is(err, errors.ErrUnsupported) {
 		d, err = readSum(ctx, src)
 	}
 	return d, err
 }
 
-func ask(ctx context.Context, src Source) (Digest, error) {
+func askDigest(ctx context.Context, src Source) (Digest, error) {
 	if s, ok := src.(Summer); ok {
 		return s.Sum(ctx)
 	}
