@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -189,6 +190,20 @@ func TestASlowDiskIsNoDeadLink(t *testing.T) {
 	})
 }
 
+// stopping is a target that calls stop at the third write.
+type stopping struct {
+	*disk
+	writes atomic.Int32
+	stop   func()
+}
+
+func (s *stopping) WriteAt(p []byte, off int64) (int, error) {
+	if s.writes.Add(1) == 3 {
+		s.stop()
+	}
+	return s.disk.WriteAt(p, off)
+}
+
 func TestCancelOfAStreamEndsWithinASecond(t *testing.T) {
 	for _, first := range []string{"sender", "receiver"} {
 		synctest.Test(t, func(t *testing.T) {
@@ -196,7 +211,7 @@ func TestCancelOfAStreamEndsWithinASecond(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			other := context.Background()
 			var began time.Time
-			stop := &countingDisk{disk: newDisk(never(), image(2, testSize)), stop: func() {
+			stop := &stopping{disk: newDisk(never(), image(2, testSize)), stop: func() {
 				began = time.Now()
 				cancel()
 			}}
