@@ -190,23 +190,37 @@ func (c *copier) copyBlock(ctx context.Context, block int64, buf, old []byte) er
 
 // put makes the target hold p as the block. It writes the grains that differ.
 func (c *copier) put(ctx context.Context, block int64, p, old []byte) error {
-	f := finished{block: block, g: new(sums)}
-	f.value = sumBlock(p, block*blockSize, c.sink.size, f.g)
-	have, trusted, err := c.sink.examineOld(block, true, old, nil)
-	if err == nil && have == holdsTrusted && trusted != f.value {
-		have, _, err = c.sink.examineOld(block, false, old, nil)
-	}
+	f := finished{block: block}
+	have, left, err := c.sink.examineOld(block, true, old, nil)
 	if err != nil {
 		return err
 	}
-	zeros := zeroGrains(p)
+	if have == holdsTrusted {
+		f.g = new(sums)
+		if f.value = sumBlock(p, block*blockSize, c.sink.size, f.g); f.value != left {
+			have, _, err = c.sink.examineOld(block, false, old, nil)
+		}
+	}
+	zeros, all := zeroGrains(p), allGrains(len(p))
 	switch have {
 	case holdsUnknown:
-		f.mask = allGrains(len(p))
+		f.mask = all
 	case holdsZeros:
-		f.mask = allGrains(len(p)) &^ zeros
+		f.mask = all &^ zeros
 	case holdsOld:
 		f.mask = differing(p, old)
+	}
+	switch {
+	case err != nil || f.g != nil:
+	case f.mask == 0:
+		f.g = new(sums)
+		f.value, err = c.sink.valueOf(block, p, f.g)
+	default:
+		f.g = new(sums)
+		f.value = sumBlock(p, block*blockSize, c.sink.size, f.g)
+	}
+	if err != nil {
+		return err
 	}
 	f.count(len(p), zeros, have)
 	if err := c.sink.write(block, p, f.mask, zeros); err != nil {

@@ -24,7 +24,8 @@ type journal struct {
 	head header
 
 	resumed bool   // this run goes on with the pass of the one before
-	trusted uint32 // the pass whose slots tell what the target holds; 0: none
+	trusted uint32 // the pass that ended last, whose slots tell what it left on the target; 0: none
+	intact  bool   // nobody has written the target since
 }
 
 // A journalFile is an *os.File, or a test's that loses power.
@@ -48,6 +49,7 @@ type header struct {
 	State    State     `json:"state"`
 	Changed  bool      `json:"changed"` // the source changed during the pass: what is done counts no more
 	Digest   Digest    `json:"digest"`  // of the pass that ended last
+	Left     string    `json:"left"`    // version of the target when that pass ended; "" if it cannot be known
 	Written  time.Time `json:"written"`
 }
 
@@ -135,9 +137,10 @@ func (j *journal) begin(want header) error {
 	}
 	if head.State != Incomplete {
 		j.trusted = head.Number
+		j.intact = head.Left != "" && head.Left == want.Left
 	}
 	j.head.Number++
-	j.head.Pass, j.head.Version, j.head.State, j.head.Changed = want.Pass, want.Version, Incomplete, false
+	j.head.Pass, j.head.Version, j.head.State, j.head.Changed, j.head.Left = want.Pass, want.Version, Incomplete, false, ""
 	return j.writeHeader()
 }
 
@@ -218,8 +221,8 @@ func (j *journal) writeHeader() error {
 }
 
 // end notes that the pass has ended.
-func (j *journal) end(state State, d Digest) error {
-	j.head.State, j.head.Digest = state, d
+func (j *journal) end(state State, d Digest, left string) error {
+	j.head.State, j.head.Digest, j.head.Left = state, d, left
 	return j.writeHeader()
 }
 
@@ -227,6 +230,16 @@ func (j *journal) end(state State, d Digest) error {
 func (j *journal) changed() error {
 	j.head.Changed = true
 	return j.writeHeader()
+}
+
+// left returns the value that the last pass that ended left on the target for a block;
+// false if it left none.
+func (j *journal) left(block int64) (Digest, bool, error) {
+	if j == nil || j.trusted == 0 {
+		return Digest{}, false, nil
+	}
+	d, number, err := j.slot(block)
+	return d, number == j.trusted, err
 }
 
 // slot returns what the journal says of a block: the value that the target had at the

@@ -22,7 +22,7 @@ type Source interface {
 // the source's size. Sync returns when all that was written before it was
 // called would survive a power cut.
 //
-// A Target may implement Extents, Zeroer, Identifier, ColdReader and Resizer too.
+// A Target may implement Extents, Zeroer, Identifier, Checker, ColdReader and Resizer too.
 type Target interface {
 	io.ReaderAt
 	io.WriterAt
@@ -57,9 +57,10 @@ type Identifier interface {
 	Identity() string
 }
 
-// Checker is implemented by sources that can tell that they have changed. Version
-// returns a text that is another one after each change of content, such as a
-// regular file's times; "" means that it cannot be known, as with devices.
+// Checker is implemented by sources and targets that can tell that they have changed.
+// Version returns a text that is another one after each change of content, such as a
+// regular file's times; "" means that it cannot be known, as with devices. A target whose
+// version is still what it was at the end of a pass need not be hashed again in the next.
 type Checker interface {
 	Version() (string, error)
 }

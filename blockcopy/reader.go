@@ -182,8 +182,9 @@ func sameSHA256(ctx context.Context, far []byte, err error, sha256 func(context.
 	return err
 }
 
-func version(src Source) (string, error) {
-	if c, ok := src.(Checker); ok {
+// version returns the version of a source or a target; "" if it cannot be known.
+func version(x any) (string, error) {
+	if c, ok := x.(Checker); ok {
 		return c.Version()
 	}
 	return "", nil

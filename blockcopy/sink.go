@@ -85,8 +85,12 @@ func openSink(dst Target, size int64, src sourceID, opt *Options, m *meter) (*si
 		return nil, &SizeError{Source: size, Target: dst.Size()}
 	}
 	if opt.Journal != "" {
+		left, err := version(dst)
+		if err != nil {
+			return nil, err
+		}
 		j, err := opt.openJournal(opt.Journal, header{
-			Size: size, Block: blockSize, Source: src.identity, Target: identityOf(dst), Version: src.version, Pass: opt.Pass,
+			Size: size, Block: blockSize, Source: src.identity, Target: identityOf(dst), Version: src.version, Pass: opt.Pass, Left: left,
 		})
 		if err != nil {
 			return nil, err
@@ -152,9 +156,9 @@ func (s *sink) examineOld(block int64, trust bool, buf []byte, g *sums) (holding
 	if s.opt.Rewrite {
 		return holdsUnknown, Digest{}, nil
 	}
-	if trust && s.journal != nil && s.opt.TrustJournal && s.journal.trusted != 0 {
-		d, number, err := s.journal.slot(block)
-		if err != nil || number == s.journal.trusted {
+	if trust && s.opt.TrustJournal {
+		d, ok, err := s.journal.left(block)
+		if ok || err != nil {
 			return holdsTrusted, d, err
 		}
 	}
@@ -218,6 +222,19 @@ func (s *sink) readCold(p []byte, off int64) (Verification, error) {
 		}
 	}
 	return VerifiedCached, readFull(s.dst, p, off)
+}
+
+// valueOf returns the value of a block p that is equal to what the target holds. If nobody
+// has written the target since a pass ended, its journal has it; else it is computed, and
+// g gets those of the grains.
+func (s *sink) valueOf(block int64, p []byte, g *sums) (Digest, error) {
+	if s.journal != nil && s.journal.intact {
+		d, ok, err := s.journal.left(block)
+		if ok || err != nil {
+			return d, err
+		}
+	}
+	return sumBlock(p, block*blockSize, s.size, g), nil
 }
 
 // write writes those grains of the block p that are in mask; those in zeros too are
@@ -520,7 +537,11 @@ func (s *sink) complete(d Digest) (State, error) {
 		state = Dirty
 	}
 	if s.journal != nil {
-		if err := s.journal.end(state, d); err != nil {
+		left, err := version(s.dst)
+		if err != nil {
+			return Incomplete, err
+		}
+		if err := s.journal.end(state, d, left); err != nil {
 			return Incomplete, err
 		}
 	}

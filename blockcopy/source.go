@@ -1,10 +1,7 @@
 package blockcopy
 
 import (
-	"fmt"
 	"os"
-
-	"golang.org/x/sys/unix"
 )
 
 // A SourceFile is a regular file, or a disk, that is read: on Linux a block device,
@@ -49,16 +46,7 @@ func (f *SourceFile) Identity() string { return identity(f.s) }
 
 // Version returns size, time of change and time of status change of a regular file,
 // and "" for a disk.
-func (f *SourceFile) Version() (string, error) {
-	if !f.s.regular {
-		return "", nil
-	}
-	var st unix.Stat_t
-	if err := unix.Fstat(int(f.s.file.Fd()), &st); err != nil {
-		return "", &os.PathError{Op: "fstat", Path: f.s.path, Err: err}
-	}
-	return fmt.Sprintf("size %d mtime %d ctime %d", st.Size, st.Mtim.Nano(), st.Ctim.Nano()), nil
-}
+func (f *SourceFile) Version() (string, error) { return f.s.version() }
 
 // Close closes the file. A second Close is os.ErrClosed.
 func (f *SourceFile) Close() error { return f.s.file.Close() }

@@ -149,6 +149,18 @@ func (s *storage) nextData(off int64) (start, end int64, err error) {
 	return start, end, err
 }
 
+// version is the Version of both ends.
+func (s *storage) version() (string, error) {
+	if !s.regular {
+		return "", nil
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(int(s.file.Fd()), &st); err != nil {
+		return "", &os.PathError{Op: "fstat", Path: s.path, Err: err}
+	}
+	return fmt.Sprintf("size %d mtime %d ctime %d", st.Size, st.Mtim.Nano(), st.Ctim.Nano()), nil
+}
+
 // A span is a range of bytes of a file or of a whole disk, which the text in where
 // names in one way however it was reached. end is math.MaxInt64 where it is unknown.
 type span struct {
