@@ -1,6 +1,7 @@
 package blockcopy
 
 import (
+	"fmt"
 	"os"
 )
 
