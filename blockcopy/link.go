@@ -316,7 +316,11 @@ func (l *link) close() error {
 	if closing := l.rw.Close(); lost && closing != nil && !errors.Is(err, closing) { // such as what ssh wrote to stderr
 		err = fmt.Errorf("%w: %w", err, closing)
 	}
-	l.ended(lastWords) // a Read that Close does not end, as on a terminal, is left behind
+	if err != nil {
+		l.ended(lastWords)
+	}
+	// Otherwise all is said, and a Read that Close does not end, as that of a standard
+	// input, is left behind.
 	return err
 }
 
