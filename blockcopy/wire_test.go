@@ -251,14 +251,15 @@ func TestCompressionPays(t *testing.T) {
 	assert.False(t, c.pays(firstSpeed/2))
 	tries := 0
 	for range 1000 {
-		if c.pays(1e6) {
+		if c.pays(100e6) {
 			tries++
 			assert.False(t, c.tried(1000, 951, 0))
 		}
 	}
 	assert.Equal(t, 21, tries)
-	for !c.pays(1e6) {
+	assert.True(t, c.pays(firstSpeed/cheap), "a slow link leaves the time to try")
+	for !c.pays(100e6) {
 	}
 	assert.True(t, c.tried(1000, 950, 0))
-	assert.True(t, c.pays(1e6))
+	assert.True(t, c.pays(100e6))
 }
