@@ -266,13 +266,16 @@ func (t *TargetFile) writeZeros(off, n int64) error {
 }
 
 // Sync returns when all that was written before would survive a power cut. After an
-// error it is unknown what of it is on the disk: the system may have dropped it, and
-// a second Sync says nothing of that.
+// error it is unknown what of it is on the disk, and a second Sync says nothing of
+// that; ReadAt then returns what the disk has.
 func (t *TargetFile) Sync() error {
-	if err := syncData(t.s); err != nil {
-		return t.failed("sync", 0, max(t.s.size, 0), err)
+	err := syncData(t.s)
+	if err != nil {
+		// Linux takes what it could not write for clean, and shows it to the next run,
+		// which would find no difference to the source.
+		err = errors.Join(err, dropCache(t.s.file))
 	}
-	return nil
+	return err
 }
 
 // ReadCold reads like ReadAt, but from the disk in place of the page cache. It is
