@@ -48,7 +48,8 @@ func (f *SourceFile) NextData(off int64) (start, end int64, err error) { return 
 func (f *SourceFile) Identity() string { return identity(f.s) }
 
 // Version returns size, time of change and time of status change of a regular file,
-// and "" for a disk.
+// and "" for a disk. The error is ErrChanged if a file no longer has the size that it
+// had when it was opened.
 func (f *SourceFile) Version() (string, error) {
 	if !f.s.regular {
 		return "", nil
@@ -56,6 +57,9 @@ func (f *SourceFile) Version() (string, error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(int(f.s.file.Fd()), &st); err != nil {
 		return "", &os.PathError{Op: "fstat", Path: f.s.path, Err: err}
+	}
+	if st.Size != f.s.size {
+		return "", fmt.Errorf("%s: %w: it had %d bytes and has %d", f.s.path, ErrChanged, f.s.size, st.Size)
 	}
 	return fmt.Sprintf("size %d mtime %d ctime %d", st.Size, st.Mtim.Nano(), st.Ctim.Nano()), nil
 }
