@@ -55,7 +55,7 @@ func (f *SourceFile) Version() (string, error) {
 		return "", nil
 	}
 	var st unix.Stat_t
-	if err := unix.Fstat(int(f.s.file.Fd()), &st); err != nil {
+	if err := withDescriptor(f.s.file, func(fd int) error { return unix.Fstat(fd, &st) }); err != nil {
 		return "", &os.PathError{Op: "fstat", Path: f.s.path, Err: err}
 	}
 	if st.Size != f.s.size {
