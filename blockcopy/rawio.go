@@ -62,7 +62,7 @@ func (f coldFile) ReadAt(p []byte, off int64) (int, error) {
 			return err
 		})
 		if err != nil {
-			return done, &os.PathError{Op: "pread", Path: f.Name(), Err: err}
+			return done, err
 		}
 		done += n
 		if n == 0 || n%pageSize != 0 {

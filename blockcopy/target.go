@@ -3,6 +3,7 @@ package blockcopy
 import (
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -289,10 +290,13 @@ func (t *TargetFile) ReadCold(p []byte, off int64) (int, error) {
 		return 0, errors.ErrUnsupported
 	}
 	n, err := (&sectors{raw: coldFile{t.cold}, size: pageSize}).ReadAt(p, off)
-	if errors.Is(err, unix.EINVAL) { // a filesystem that opens files so, and does not read them
-		err = errors.ErrUnsupported
+	switch err {
+	case nil, io.EOF:
+		return n, err
+	case unix.EINVAL: // a filesystem that opens files so, and does not read them
+		return n, errors.ErrUnsupported
 	}
-	return n, err
+	return n, &os.PathError{Op: "read", Path: t.s.path, Err: err}
 }
 
 // Close closes the file, without Sync. A second Close is os.ErrClosed.
@@ -306,5 +310,8 @@ func (t *TargetFile) Close() error {
 
 // failed returns an error that holds an *IOError.
 func (t *TargetFile) failed(op string, off, length int64, err error) error {
+	if named, ok := errors.AsType[*os.PathError](err); ok { // of a sector that is written in part, and read before
+		err = named.Err
+	}
 	return fmt.Errorf("%s: %w", t.s.path, &IOError{Op: op, Offset: off, Length: length, Err: err})
 }

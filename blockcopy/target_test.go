@@ -167,6 +167,10 @@ func TestATargetThatIsClosedWhileItIsWritten(t *testing.T) {
 		require.NoError(t, err)
 		err = <-ended
 		assert.ErrorIs(t, err, os.ErrClosed)
+		if _, err := f.ReadCold(make([]byte, 1), 0); !errors.Is(err, errors.ErrUnsupported) {
+			assert.ErrorIs(t, err, os.ErrClosed)
+			assert.ErrorContains(t, err, f.Path())
+		}
 		info, err := victim.Stat()
 		require.NoError(t, err)
 		require.Zero(t, info.Size(), "written into another file")
