@@ -152,15 +152,16 @@ func textFrame(kind frameKind, v any) (frame, error) {
 	return frame{p: sealFrame(append(beginFrame(nil, kind), text...))}, nil
 }
 
-// decodeText reads a payload of JSON, which holds nothing that v has not.
-func decodeText(kind frameKind, p []byte, v any) error {
+// decodeText reads a payload of JSON, which holds nothing that T has not.
+func decodeText[T any](kind frameKind, p []byte) (*T, error) {
 	d := json.NewDecoder(bytes.NewReader(p))
 	d.DisallowUnknownFields()
+	v := new(T)
 	if err := d.Decode(v); err != nil {
-		return broken("a frame of kind %d: %v", kind, err)
+		return nil, broken("a frame of kind %d: %v", kind, err)
 	}
 	if rest := p[d.InputOffset():]; len(rest) > 0 {
-		return broken("a frame of kind %d goes on after its end with %q", kind, rest[:min(len(rest), 20)])
+		return nil, broken("a frame of kind %d goes on after its end with %q", kind, rest[:min(len(rest), 20)])
 	}
-	return nil
+	return v, nil
 }

@@ -184,8 +184,8 @@ func (l *link) read() {
 		case over:
 		case kind == framePing:
 		case kind == frameError:
-			var f failure
-			if err = decodeText(kind, payload, &f); err == nil {
+			var f *failure
+			if f, err = decodeText[failure](kind, payload); err == nil {
 				err = f.err()
 			}
 		default:

@@ -175,12 +175,14 @@ func (s *sender) take(kind frameKind, p []byte, buf *[mostFrame]byte) error {
 	defer s.changed.Broadcast()
 	switch {
 	case kind == frameHello && s.peer == nil:
-		peer := new(hello)
-		if err := decodeText(kind, p, peer); err != nil {
-			return err
+		peer, err := decodeText[hello](kind, p)
+		if err == nil {
+			err = hello{Role: sending, Pass: passName(s.opt.Pass)}.fits(*peer)
 		}
-		s.peer = peer
-		return hello{Role: sending, Pass: passName(s.opt.Pass)}.fits(*peer)
+		if err == nil {
+			s.peer = peer
+		}
+		return err
 	case kind == frameClaim && s.peer != nil:
 		c, err := decodeClaim(p, s.size)
 		if err != nil {
@@ -200,8 +202,9 @@ func (s *sender) take(kind frameKind, p []byte, buf *[mostFrame]byte) error {
 		s.m.resumed.Store(a.resumed)
 		return nil
 	case kind == frameResult && s.ended && s.outcome == nil:
-		s.outcome = new(outcome)
-		return decodeText(kind, p, s.outcome)
+		o, err := decodeText[outcome](kind, p)
+		s.outcome = o
+		return err
 	}
 	return broken("a frame of kind %d came while waiting for %s", kind, s.owed())
 }
