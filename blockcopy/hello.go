@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
+	"unicode"
 )
 
 // protocolVersion is raised whenever the two ends of different versions could
@@ -129,8 +131,14 @@ func newFailure(err error) *failure {
 	return f
 }
 
+// err returns the other end's error. What it says may be shown on a terminal.
 func (f *failure) err() error {
-	e := &RemoteError{Message: f.Message}
+	e := &RemoteError{Message: strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) || r == '\n' {
+			return r
+		}
+		return ' '
+	}, f.Message)}
 	switch {
 	case f.Kind == "changed":
 		e.Err = ErrChanged

@@ -100,7 +100,8 @@ func (l *link) fail(err error) {
 	}
 	l.err = err
 	_, remote := errors.AsType[*RemoteError](err)
-	l.tell = !remote && l.greeted.Load()
+	_, lost := errors.AsType[*streamError](err)
+	l.tell = !remote && !lost && l.greeted.Load()
 	l.cancel(err)
 	l.changed.Broadcast()
 }

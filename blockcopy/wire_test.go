@@ -130,6 +130,31 @@ func TestAFrameCountsOnceItWasRead(t *testing.T) {
 	assert.Nil(t, s.peer)
 }
 
+// heard is an end that has said all, and listens to what it is told.
+type heard struct {
+	io.Reader
+	told bytes.Buffer
+}
+
+func (h *heard) Write(p []byte) (int, error) { return h.told.Write(p) }
+func (h *heard) Close() error                { return nil }
+
+// TestNothingIsSaidToAStreamThatHasEnded: a program dies of writing to a standard output that
+// nobody reads, before it has noted in its journal what it did.
+func TestNothingIsSaidToAStreamThatHasEnded(t *testing.T) {
+	hi := greet(hello{Role: sending, Pass: "full", Size: 9})
+	rw := &heard{Reader: bytes.NewReader(hi)}
+	_, err := Receive(t.Context(), rw, newDisk(never(), make(memory, 9)), nil)
+	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+	assert.NotContains(t, rw.told.String(), `"message"`)
+}
+
+// TestWordsOfTheOtherEnd may be shown on a terminal.
+func TestWordsOfTheOtherEnd(t *testing.T) {
+	err := (&failure{Message: "no \x1b[2Jspace\r\n\tleft\x00"}).err()
+	assert.EqualError(t, err, "the other end: no  [2Jspace \n left ")
+}
+
 // TestAZstdBomb: content of any number of frames, which tell their length or do not, takes no
 // more memory than a block or two.
 func TestAZstdBomb(t *testing.T) {
