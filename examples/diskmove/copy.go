@@ -57,7 +57,7 @@ func copyDisk(ctx context.Context, c *call) error {
 	case ctx.Err() != nil:
 		err = errors.New("stopped")
 	case errors.As(err, new(*blockcopy.JournalError)):
-		err = fmt.Errorf("%w\nTo begin anew, remove it: what the target holds is compared all the same", err)
+		err = fmt.Errorf("%w\nTo begin anew, give another -journal: what the target holds is compared all the same", err)
 	case r.Durable > 0 && c.journal != "none":
 		err = fmt.Errorf("%w\nWhat was done is kept: when the cause is gone, the same command goes on from here", err)
 	}

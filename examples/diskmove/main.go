@@ -114,8 +114,12 @@ func jsonFlag(flags *flag.FlagSet, c *call) {
 // given returns the flags that were given and that keep returns true for.
 func (c *call) given(keep func(name string) bool) (words []string) {
 	c.set.Visit(func(f *flag.Flag) {
+		word := "-" + f.Name
+		if f.DefValue != "false" || f.Value.String() != "true" {
+			word += "=" + f.Value.String()
+		}
 		if keep(f.Name) {
-			words = append(words, fmt.Sprintf("-%s=%s", f.Name, f.Value))
+			words = append(words, word)
 		}
 	})
 	return words
