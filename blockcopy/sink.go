@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"io"
+	"math/bits"
 	"slices"
 	"sync"
 	"time"
@@ -58,9 +59,8 @@ const (
 type finished struct {
 	block             int64
 	value             Digest
-	g                 *sums  // of its grains; nil if there is nothing to read back
+	g                 *sums  // of its grains; nil if none was written
 	mask              uint16 // grains that were written
-	check             uint16 // grains to read back
 	same, zero, moved int64  // bytes, for the meter
 	resumed           bool   // an earlier run had done it
 }
@@ -169,7 +169,13 @@ func (s *sink) examineOld(block int64, trust bool, buf []byte, g *sums) (holding
 	if hole {
 		return holdsZeros, Digest{}, nil
 	}
-	if err := readFull(s.dst, p, off); err != nil {
+	if s.journal != nil && s.journal.torn {
+		// After a flush that failed the cache may hold, as clean, what the disk does not.
+		_, err = s.readCold(p, off)
+	} else {
+		err = readFull(s.dst, p, off)
+	}
+	if err != nil {
 		return holdsUnknown, Digest{}, failed("read target", off, int64(len(p)), err)
 	}
 	if g == nil {
@@ -302,10 +308,6 @@ func (s *sink) done(ctx context.Context, f finished) error {
 	if err := cmp.Or(s.failed, context.Cause(ctx)); err != nil {
 		return err
 	}
-	f.check = f.mask
-	if f.same > 0 && s.journal != nil && s.journal.resumed {
-		f.check = allGrains(s.length(f.block)) // what a killed run wrote was not read back
-	}
 	s.pending = append(s.pending, f)
 	s.unsynced += f.written()
 	s.unflushed += f.written()
@@ -337,8 +339,9 @@ func (f *finished) count(n int, zeros uint16, have holding) {
 	}
 }
 
-// written returns how much the block adds to what a crash could undo.
-func (f finished) written() int64 { return f.moved + grainSize/16 }
+// written returns how much the block adds to what a crash could undo: what was written,
+// and a grain's worth of work in any case, which bounds how many blocks wait.
+func (f finished) written() int64 { return int64(1+bits.OnesCount16(f.mask)) * grainSize }
 
 // run makes checkpoints until finish is called or the context ends. While one batch of
 // blocks is read back and noted, the next one is flushed.
@@ -424,7 +427,7 @@ func (s *sink) flush() ([]finished, error) {
 	defer s.mu.Unlock()
 	if took := time.Since(begun); took > checkpointEvery { // as much as it can flush in that time, and no more
 		s.most = max(leastUnsynced, int64(float64(written)*float64(checkpointEvery)/float64(took)))
-	} else {
+	} else if written >= s.most/4 { // less says little
 		s.most = min(2*s.most, mostUnsynced)
 	}
 	return all, nil
@@ -469,7 +472,7 @@ func (s *sink) verify(ctx context.Context, all []finished) error {
 		mu.Lock()
 		defer mu.Unlock()
 		for ; next < len(all) && first == nil && ctx.Err() == nil; next++ {
-			if f := &all[next]; f.check != 0 && f.g != nil {
+			if f := &all[next]; f.mask != 0 {
 				next++
 				return f
 			}
@@ -499,7 +502,7 @@ func (s *sink) verifyBlock(f *finished, buf []byte) (how Verification, err error
 	base := f.block * blockSize
 	p := buf[:min(blockSize, s.size-base)]
 	how = VerifiedCold
-	err = runs(f.check, len(p), func(from, to int) error {
+	err = runs(f.mask, len(p), func(from, to int) error {
 		off := base + int64(from)
 		h, err := s.readCold(p[from:to], off)
 		how = min(how, h)
