@@ -2,10 +2,124 @@ package blockcopy
 
 import (
 	"os"
+	"path/filepath"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
+
+// forgetful is a target whose flush fails once, and drops what it could not write: the page
+// cache still has it, and calls it clean.
+type forgetful struct {
+	*disk
+	fails bool
+}
+
+func (f *forgetful) Sync() error {
+	if !f.fails {
+		return f.disk.Sync()
+	}
+	f.fails = false
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	clear(f.dirty)
+	return errPower
+}
+
+func (f *forgetful) ReadCold(p []byte, off int64) (int, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for s := range f.dirty {
+		f.flush(s)
+	}
+	clear(f.dirty)
+	return copy(p, f.media[off:]), nil
+}
+
+// TestAFailedFlushIsNotForgotten: what the cache has after it may not be on the disk, and the
+// next flush says nothing of that (fsync(2)). So the next run compares with the disk.
+func TestAFailedFlushIsNotForgotten(t *testing.T) {
+	for _, c := range []struct {
+		name        string
+		first, next Options
+	}{
+		{"the same pass", Options{}, Options{}},
+		{"another pass", Options{Pass: Live}, Options{Pass: Final}},
+		{"without reading back", Options{SkipVerify: true}, Options{SkipVerify: true}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			src := image(1, testSize)
+			dst := &forgetful{newDisk(never(), image(2, testSize)), true}
+			c.first.Journal = filepath.Join(t.TempDir(), "journal")
+			c.next.Journal = c.first.Journal
+			_, err := Copy(t.Context(), dst, src, &c.first)
+			require.ErrorIs(t, err, errPower)
+			r, err := Copy(t.Context(), dst, src, &c.next)
+			require.NoError(t, err)
+			assert.Equal(t, Complete, r.State)
+			assert.Equal(t, []byte(src), dst.media)
+		})
+	}
+}
+
+// gone is a source that cannot be read.
+type gone struct{ memory }
+
+func (gone) ReadAt([]byte, int64) (int, error) { return 0, errPower }
+
+// TestTheNewestHeaderIsLost: a flipped bit there does not bring the state of the pass before back.
+func TestTheNewestHeaderIsLost(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "journal")
+	dst := newDisk(never(), make(memory, testSize))
+	_, err := Copy(t.Context(), dst, image(1, testSize), &Options{Journal: path})
+	require.NoError(t, err)
+	_, err = Copy(t.Context(), dst, gone{make(memory, testSize)}, &Options{Journal: path})
+	require.Error(t, err)
+	damageNewestHeader(t, path)
+	state, err := ReadState(path)
+	require.NoError(t, err)
+	assert.Equal(t, Incomplete, state.State)
+
+	_, err = Copy(t.Context(), dst, &shrunk{image(1, testSize)}, &Options{Journal: path, Workers: 1, unsynced: 1})
+	require.ErrorIs(t, err, ErrChanged)
+	damageNewestHeader(t, path)
+	r, err := Copy(t.Context(), dst, image(1, testSize), &Options{Journal: path})
+	require.NoError(t, err)
+	assert.Zero(t, r.Resumed, "the source had changed")
+}
+
+// TestAHeaderThatWasNotFlushed: a run that failed there has left it in the page cache. The
+// next one must not write the target while the disk has that the pass before ended.
+func TestAHeaderThatWasNotFlushed(t *testing.T) {
+	file := &forgetful{disk: newDisk(never(), make([]byte, slotsAt+slotSize*blocksOf(testSize)))}
+	dst := newDisk(never(), make(memory, testSize))
+	opt := &Options{Journal: "journal", openJournal: file.disk.open}
+	_, err := Copy(t.Context(), dst, image(1, testSize), opt)
+	require.NoError(t, err)
+	opt.openJournal = func(path string, want header) (*journal, error) {
+		j := &journal{path: path, f: file}
+		return j, j.begin(want)
+	}
+	file.fails = true
+	_, err = Copy(t.Context(), dst, image(2, testSize), opt)
+	require.ErrorIs(t, err, errPower)
+	_, err = Copy(t.Context(), &failing{disk: dst, sync: errPower}, image(2, testSize), opt)
+	require.ErrorIs(t, err, errPower)
+	head, err := readHeader(newDisk(never(), file.media))
+	require.NoError(t, err)
+	assert.Equal(t, Incomplete, head.State)
+}
+
+// TestAnIdentityThatIsNoText: a disk's serial number may hold any bytes.
+func TestAnIdentityThatIsNoText(t *testing.T) {
+	opt := &Options{Journal: filepath.Join(t.TempDir(), "journal")}
+	src := named{image(1, testSize), "disk \xff", "\xfe"}
+	for range 2 {
+		_, err := Copy(t.Context(), namedDisk{newDisk(never(), make(memory, testSize)), "\xc0"}, src, opt)
+		require.NoError(t, err)
+	}
+}
 
 // damageNewestHeader flips a bit in the header that counts.
 func damageNewestHeader(t *testing.T, path string) {
