@@ -1,12 +1,17 @@
 package blockcopy
 
 import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"lukechampine.com/blake3"
 )
 
 // forgetful is a target whose flush fails once, and drops what it could not write: the page
@@ -135,4 +140,68 @@ func damageNewestHeader(t *testing.T, path string) {
 	b[0] ^= 1
 	_, err = f.WriteAt(b[:], at)
 	require.NoError(t, err)
+}
+
+// FuzzJournal takes any bytes for a journal: they are refused, or the copy is right. With
+// seal the headers and slots that are there get a right CRC, as damage never has it.
+func FuzzJournal(f *testing.F) {
+	const size = 3*blockSize + 100
+	src, old := image(1, size), changed(image(1, size), 2)
+	for _, opt := range []Options{{}, {Pass: Live}} {
+		file := newDisk(never(), make([]byte, slotsAt+slotSize*blocksOf(size)))
+		opt.Journal, opt.openJournal = "journal", file.open
+		_, err := Copy(f.Context(), newDisk(never(), old), src, &opt)
+		require.NoError(f, err)
+		f.Add(file.media, false, false)
+		f.Add(file.media[:slotsAt+slotSize+9], true, true)
+	}
+	f.Add([]byte{}, false, false)
+	f.Add(bytes.Repeat([]byte{0xff}, slotsAt), true, false)
+	f.Fuzz(func(t *testing.T, file []byte, live, seal bool) {
+		if seal {
+			file = sealed(file)
+		}
+		path := filepath.Join(t.TempDir(), "journal")
+		require.NoError(t, os.WriteFile(path, file, 0o600))
+		_, err := ReadState(path)
+		var refused *JournalError
+		if err != nil {
+			require.ErrorAs(t, err, &refused)
+		}
+		opt := Options{Journal: path}
+		if live {
+			opt.Pass = Live
+		}
+		dst := newDisk(never(), old)
+		r, err := Copy(t.Context(), dst, src, &opt)
+		if err != nil {
+			require.ErrorAs(t, err, &refused)
+			require.True(t, bytes.Equal(old, dst.media), "nothing was written")
+			return
+		}
+		require.Equal(t, Digest(blake3.Sum256(src)), r.Digest)
+		require.True(t, bytes.Equal(src, dst.media))
+		state, err := ReadState(path)
+		require.NoError(t, err)
+		require.Equal(t, r.State, state.State)
+		require.Equal(t, r.Digest, state.Digest)
+	})
+}
+
+// sealed gives headers and slots the CRC that makes them count.
+func sealed(file []byte) []byte {
+	file = bytes.Clone(file)
+	for at := 0; at+headerSize <= min(len(file), slotsAt); at += headerSize {
+		p := file[at : at+headerSize]
+		copy(p, journalMagic)
+		if end := bytes.IndexByte(p[len(journalMagic):], '\n'); end >= 0 && len(journalMagic)+end+10 <= len(p) {
+			n := len(journalMagic) + end + 1
+			copy(p[n:], fmt.Sprintf("%08x\n", crc32.Checksum(p[:n], castagnoli)))
+		}
+	}
+	for at := slotsAt; at+slotSize <= len(file); at += slotSize {
+		p := file[at : at+slotSize]
+		binary.LittleEndian.PutUint32(p[36:], slotSum(p, int64(at-slotsAt)/slotSize))
+	}
+	return file
 }
