@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 	"runtime"
 	"strconv"
 	"sync"
@@ -29,6 +30,9 @@ func Copy(ctx context.Context, dst Target, src Source, opt *Options) (Result, er
 	if err != nil {
 		return Result{}, err
 	}
+	if err := checkSize(src); err != nil {
+		return Result{}, err
+	}
 	if t, ok := dst.(interface{ checkSource(Source) error }); ok {
 		if err := t.checkSource(src); err != nil {
 			return Result{}, err
@@ -47,6 +51,9 @@ func Copy(ctx context.Context, dst Target, src Source, opt *Options) (Result, er
 	c := &copier{sink: s, reader: newReader(src, o, newPacer(o.Rate), m), opt: o}
 	stop := m.report(o.Progress)
 	r, err := c.run(ctx, before)
+	if errors.Is(err, ErrChanged) {
+		err = errors.Join(err, s.changed())
+	}
 	stop()
 	r.Progress = m.progress(time.Now())
 	r.Verified = s.readBack
@@ -77,6 +84,13 @@ func (opt *Options) withDefaults() (*Options, error) {
 	return &o, nil
 }
 
+func checkSize(src Source) error {
+	if size := src.Size(); size < 0 || size > math.MaxInt64-blockSize {
+		return &ValueError{Field: "source", Value: strconv.FormatInt(size, 10), Reason: "no image has that many bytes"}
+	}
+	return nil
+}
+
 // A copier runs one Copy.
 type copier struct {
 	sink   *sink
@@ -93,7 +107,7 @@ func (c *copier) run(ctx context.Context, before string) (Result, error) {
 		return Result{}, c.reader.unreadable()
 	}
 	if err := c.reader.unchanged(ctx, before, d, c.sink.sha256); err != nil {
-		return Result{}, errors.Join(err, c.sink.changed())
+		return Result{}, err
 	}
 	r := Result{Digest: d}
 	if c.opt.SHA256 {
@@ -221,6 +235,9 @@ func (c *copier) put(ctx context.Context, block int64, p, old []byte) error {
 	}
 	if err != nil {
 		return err
+	}
+	if f.mask == 0 {
+		f.g = nil // many such blocks may wait for the journal
 	}
 	f.count(len(p), zeros, have)
 	if err := c.sink.write(block, p, f.mask, zeros); err != nil {

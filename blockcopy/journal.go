@@ -24,6 +24,7 @@ type journal struct {
 	head header
 
 	resumed bool   // this run goes on with the pass of the one before
+	torn    bool   // the run before did not end its pass: the page cache may have what the disk has not
 	trusted uint32 // the pass that ended last, whose slots tell what it left on the target; 0: none
 	intact  bool   // nobody has written the target since
 }
@@ -130,10 +131,11 @@ func (j *journal) begin(want header) error {
 		return j.refuse("it is of the target %q, this one is %q", head.Target, want.Target)
 	}
 	j.head = head
+	j.torn = head.State == Incomplete
 	if head.State == Incomplete && head.Pass == want.Pass && !head.Changed &&
 		(head.Version == want.Version || want.Pass == Live) {
 		j.resumed = true
-		return nil
+		return j.writeHeaders() // the run before may have failed to flush them
 	}
 	if head.State != Incomplete {
 		j.trusted = head.Number
@@ -141,7 +143,7 @@ func (j *journal) begin(want header) error {
 	}
 	j.head.Number++
 	j.head.Pass, j.head.Version, j.head.State, j.head.Changed, j.head.Left = want.Pass, want.Version, Incomplete, false, ""
-	return j.writeHeader()
+	return j.writeHeaders()
 }
 
 func (j *journal) refuse(format string, args ...any) error {
@@ -220,6 +222,15 @@ func (j *journal) writeHeader() error {
 	return j.f.Sync()
 }
 
+// writeHeaders writes both headers, so that damage to the newer one does not bring back
+// what was true before.
+func (j *journal) writeHeaders() error {
+	if err := j.writeHeader(); err != nil {
+		return err
+	}
+	return j.writeHeader()
+}
+
 // end notes that the pass has ended.
 func (j *journal) end(state State, d Digest, left string) error {
 	j.head.State, j.head.Digest, j.head.Left = state, d, left
@@ -229,7 +240,7 @@ func (j *journal) end(state State, d Digest, left string) error {
 // changed notes that the source changed, so that the next run begins anew.
 func (j *journal) changed() error {
 	j.head.Changed = true
-	return j.writeHeader()
+	return j.writeHeaders()
 }
 
 // left returns the value that the last pass that ended left on the target for a block;

@@ -9,7 +9,8 @@ import (
 
 // A Source is what is copied: its bytes do not change while a Full or a Final
 // pass runs. ReadAt is called from several goroutines at once, with ranges that
-// begin at multiples of 16 KiB and end at one or at Size.
+// begin at multiples of 16 KiB and end at one or at Size; after an error of such a
+// one, with the parts of it, down to 512 bytes.
 //
 // A Source may implement Extents, RangeReader, Identifier, Checker and Summer too.
 type Source interface {
@@ -19,7 +20,7 @@ type Source interface {
 
 // A Target is what is written. Its methods are called from several goroutines
 // at once, with ranges that begin at multiples of 16 KiB and end at one or at
-// the source's size. Sync returns when all that was written before it was
+// the source's size (with SkipBad, also between ranges that cannot be read). Sync returns when all that was written before it was
 // called would survive a power cut.
 //
 // A Target may implement Extents, Zeroer, Identifier, Checker, ColdReader and Resizer too.
@@ -127,7 +128,8 @@ type Options struct {
 
 	// SkipBad goes on past ranges of the source that cannot be read. They are in
 	// Result.Bad, the target keeps what it had there, and the copy still ends with
-	// an error and is never complete; the next one tries them again.
+	// an error and is never complete; the next one tries them again. More than 65,536
+	// such ranges end it.
 	SkipBad bool
 
 	// SHA256 computes the image's SHA-256 as well, by reading the target once more

@@ -13,7 +13,7 @@ import (
 func Sum(ctx context.Context, src Source) (Digest, error) {
 	d, err := askDigest(ctx, src)
 	if errors.Is(err, errors.ErrUnsupported) {
-		d, err = readSum(ctx, src)
+		d, err = readSum(ctx, src, nil)
 	}
 	return d, err
 }
@@ -25,11 +25,14 @@ func askDigest(ctx context.Context, src Source) (Digest, error) {
 	return Digest{}, errors.ErrUnsupported
 }
 
-func readSum(parent context.Context, src Source) (Digest, error) {
+func readSum(parent context.Context, src Source, pace *pacer) (Digest, error) {
+	if err := checkSize(src); err != nil {
+		return Digest{}, err
+	}
 	ctx, cancel := context.WithCancelCause(parent)
 	defer cancel(nil)
 	o, _ := new(Options).withDefaults()
-	r := newReader(src, o, nil, newMeter(src.Size()))
+	r := newReader(src, o, pace, newMeter(src.Size()))
 	var (
 		next atomic.Int64
 		mu   sync.Mutex
