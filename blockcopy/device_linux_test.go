@@ -248,6 +248,15 @@ func TestADiskInUseIsNoTarget(t *testing.T) {
 		assert.Contains(t, err.Error(), filepath.Base(device)+"p2: it is mounted on "+dir)
 		openTarget(t, device+"p1", -1)
 	})
+	t.Run("a partition of it below a loop device", func(t *testing.T) {
+		device := loopOver(t, partitioned(t))
+		partitionsOf(t, device)
+		mounted(t, loopOver(t, device+"p2"))
+		_, err := OpenTarget(device, -1)
+		require.ErrorIs(t, err, ErrInUse)
+		assert.Contains(t, err.Error(), filepath.Base(device)+"p2: it is below the loop device")
+		openTarget(t, device+"p1", -1)
+	})
 	t.Run("swapped to", func(t *testing.T) {
 		device := loopOver(t, newFile(t, make([]byte, 1<<20)))
 		lab.Need(t, "mkswap", "swapon", "swapoff")
@@ -295,7 +304,6 @@ func TestTheSameDiskAtBothEnds(t *testing.T) {
 	require.NoError(t, unix.Mknod(node, unix.S_IFBLK|0o600, int(st.Rdev)))
 	link := node + ".link"
 	require.NoError(t, os.Symlink(device, link))
-	stacked := loopOver(t, device+"p1")
 
 	check := func(target *TargetFile, source string, same bool) {
 		t.Helper()
@@ -310,9 +318,10 @@ func TestTheSameDiskAtBothEnds(t *testing.T) {
 	check(file, device, true)
 	check(file, node, true)
 	check(file, device+"p1", true)
-	check(file, stacked, true)
 
 	whole := openTarget(t, node, -1)
+	stacked := loopOver(t, device+"p1") // with it the whole disk would be no target
+	check(file, stacked, true)
 	check(whole, device, true)
 	check(whole, link, true)
 	check(whole, image, true)

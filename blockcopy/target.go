@@ -61,10 +61,10 @@ func OpenTarget(path string, size int64) (*TargetFile, error) {
 	}
 	t := &TargetFile{s: s}
 	if err := t.claim(size); err != nil {
-		t.Close()
 		if made && !errors.Is(err, ErrInUse) {
-			os.Remove(path)
+			os.Remove(path) // while it is locked: no other copy fills it
 		}
+		t.Close()
 		return nil, err
 	}
 	return t, nil
@@ -74,6 +74,13 @@ func OpenTarget(path string, size int64) (*TargetFile, error) {
 func (t *TargetFile) claim(size int64) error {
 	if err := lock(t.s); err != nil {
 		return err
+	}
+	// Another copy may have resized it, or removed it again, until it let go of the lock.
+	if err := t.s.measure(); err != nil {
+		return err
+	}
+	if t.s.stat.Nlink == 0 {
+		return &os.PathError{Op: "open", Path: t.s.path, Err: fmt.Errorf("it was removed meanwhile: %w", os.ErrNotExist)}
 	}
 	user, err := usedBy(t.s)
 	if err != nil {
@@ -119,12 +126,7 @@ func create(path string) error {
 	if err := f.Close(); err != nil {
 		return err
 	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
+	return syncDir(dir)
 }
 
 // lock keeps other copies from a target. A filesystem without locks has none.

@@ -91,6 +91,24 @@ func TestTwoCopiesToOneFile(t *testing.T) {
 	openTarget(t, path, 50)
 }
 
+// Between the opening and the lock, another copy may have ended.
+func TestATargetIsLookedAtAgainOnceItIsLocked(t *testing.T) {
+	path := newFile(t, pattern(1000))
+	s, err := openStorage(path, os.O_RDWR)
+	require.NoError(t, err)
+	defer s.file.Close()
+	require.NoError(t, os.Truncate(path, 500))
+	f := &TargetFile{s: s}
+	require.NoError(t, f.claim(1000))
+	defer f.cold.Close()
+	info, err := os.Stat(path)
+	require.NoError(t, err)
+	assert.Equal(t, int64(1000), info.Size())
+
+	require.NoError(t, os.Remove(path))
+	assert.ErrorIs(t, f.claim(1000), os.ErrNotExist, "what is written to it is lost")
+}
+
 // Sizes and ranges that are no multiple of block or sector.
 func TestTailsOfAFile(t *testing.T) {
 	for _, size := range []int{1, 511, 513, 4095, 4097, blockSize + 1, 3*blockSize - 1} {
