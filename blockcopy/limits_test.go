@@ -137,3 +137,16 @@ func TestBadRangesAreBounded(t *testing.T) {
 	r.bad = r.bad[1:]
 	assert.NoError(t, r.answer(taken{answer: a}))
 }
+
+// TestAcknowledgementsOnlyGrow, up to what was sent.
+func TestAcknowledgementsOnlyGrow(t *testing.T) {
+	s := &sender{link: newLink(nil, 0, newMeter(9)), size: 9, peer: &hello{}, sent: 100}
+	for _, c := range []struct {
+		taken int64
+		ok    bool
+	}{{60, true}, {59, false}, {60, true}, {101, false}, {100, true}} {
+		err := s.take(frameAck, appendAck(nil, ack{taken: c.taken})[frameHead:], nil)
+		assert.Equal(t, c.ok, err == nil, "%d: %v", c.taken, err)
+	}
+	assert.Zero(t, s.onLink)
+}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -196,4 +197,34 @@ func TestWhatTheCommandSaidIsInTheError(t *testing.T) {
 	assert.ErrorContains(t, err, "no route to host")
 	assert.ErrorContains(t, err, "what the target holds")
 	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+}
+
+// TestALostStreamLeavesItsWorkInTheJournal, that of the last half second too.
+func TestALostStreamLeavesItsWorkInTheJournal(t *testing.T) {
+	journal := filepath.Join(t.TempDir(), "journal")
+	synctest.Test(t, func(t *testing.T) {
+		var once sync.Once
+		written := make(chan struct{})
+		opt := &Options{Journal: journal, Progress: func(p Progress) {
+			if p.Same+p.Zero+p.Moved == smallSize {
+				once.Do(func() {
+					assert.Zero(t, p.Durable, "no checkpoint was due, or this test shows nothing")
+					close(written)
+				})
+			}
+		}}
+		m := newMiddle(t, func(fromSender bool, n int, frame []byte) []byte {
+			if fromSender && n > 0 && frameKind(frame[4]) == frameEnd {
+				<-written
+				return nil
+			}
+			return frame
+		})
+		e := over(t.Context(), m.a, m.b, image(1, smallSize), newDisk(never(), image(2, smallSize)), nil, opt)
+		require.ErrorIs(t, e.receiveErr, io.ErrUnexpectedEOF)
+	})
+	state, err := ReadState(journal)
+	require.NoError(t, err)
+	assert.Equal(t, Incomplete, state.State)
+	assert.Equal(t, int64(smallSize), state.Durable)
 }
