@@ -7,6 +7,8 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -169,4 +171,60 @@ func TestAStreamThatEndsWithTheResult(t *testing.T) {
 		require.NoError(t, e.sendErr)
 		require.Equal(t, Complete, e.sent.State)
 	}
+}
+
+// complaining is a stream whose Close alone tells what went wrong.
+type complaining struct{ io.Reader }
+
+func (complaining) Write(p []byte) (int, error) { return len(p), nil }
+func (complaining) Close() error {
+	return &CommandError{Args: []string{"ssh"}, Stderr: "no route to host", Err: io.EOF}
+}
+
+// TestWhatTheCommandSaidIsInTheError, whenever it ends.
+func TestWhatTheCommandSaidIsInTheError(t *testing.T) {
+	hi := string(greet(hello{Role: receiving, Pass: "full"}))
+	file := filepath.Join(t.TempDir(), "hello")
+	require.NoError(t, os.WriteFile(file, []byte(hi), 0o600))
+	const fails = "; echo no route to host >&2; exit 255"
+	for _, script := range []string{"true" + fails, "cat $0" + fails, "cat $0; head -c 20 >/dev/null" + fails, "cat $0; exec <&-; read x <$1" + fails} {
+		rw, err := Command(t.Context(), "sh", "-c", script, file, file)
+		require.NoError(t, err)
+		_, err = Send(t.Context(), rw, image(1, 50), nil)
+		assert.ErrorContains(t, err, "no route to host", script)
+	}
+	_, err := Send(t.Context(), complaining{strings.NewReader(hi)}, image(1, 50), nil)
+	assert.ErrorContains(t, err, "no route to host")
+	assert.ErrorContains(t, err, "what the target holds")
+	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+}
+
+// TestALostStreamLeavesItsWorkInTheJournal, that of the last half second too.
+func TestALostStreamLeavesItsWorkInTheJournal(t *testing.T) {
+	journal := filepath.Join(t.TempDir(), "journal")
+	synctest.Test(t, func(t *testing.T) {
+		var once sync.Once
+		written := make(chan struct{})
+		opt := &Options{Journal: journal, Progress: func(p Progress) {
+			if p.Same+p.Zero+p.Moved >= smallSize-blockSize { // all but one block
+				once.Do(func() {
+					assert.Zero(t, p.Durable, "no checkpoint was due, or this test shows nothing")
+					close(written)
+				})
+			}
+		}}
+		m := newMiddle(t, func(fromSender bool, n int, frame []byte) []byte {
+			if fromSender && n == 6 { // the last block, after greeting and hello
+				<-written
+				return nil
+			}
+			return frame
+		})
+		e := over(t.Context(), m.a, m.b, image(1, smallSize), newDisk(never(), image(2, smallSize)), nil, opt)
+		require.ErrorIs(t, e.receiveErr, io.ErrUnexpectedEOF)
+	})
+	state, err := ReadState(journal)
+	require.NoError(t, err)
+	assert.Equal(t, Incomplete, state.State)
+	assert.GreaterOrEqual(t, state.Durable, int64(smallSize-blockSize))
 }
