@@ -68,20 +68,26 @@ func (c *call) reach(host string, words ...string) ([]string, error) {
 	return argv, nil
 }
 
-// agentAt returns the command that runs the other end, with the flags that it needs.
-func (c *call) agentAt(p place, end string) ([]string, error) {
+// startAgent starts the other end, with the flags that it needs.
+func (c *call) startAgent(ctx context.Context, p place, end string) (io.ReadWriteCloser, error) {
 	engine := flag.NewFlagSet("", flag.ContinueOnError)
 	engineFlags(engine, &call{})
 	flags := c.given(func(name string) bool { return engine.Lookup(name) != nil })
-	return c.reach(p.host, slices.Concat([]string{c.agent, "agent"}, flags, []string{end, p.path})...)
-}
-
-func (c *call) startAgent(ctx context.Context, p place, end string) (io.ReadWriteCloser, error) {
-	argv, err := c.agentAt(p, end)
+	argv, err := c.reach(p.host, slices.Concat([]string{c.agent, "agent"}, flags, []string{end, p.path})...)
 	if err != nil {
 		return nil, err
 	}
 	return blockcopy.Command(ctx, argv...)
+}
+
+// ask has an agent answer.
+func (c *call) ask(ctx context.Context, p place, end string, answer any) error {
+	rw, err := c.startAgent(ctx, p, end)
+	if err != nil {
+		return err
+	}
+	defer rw.Close()
+	return c.hint(p.host, json.NewDecoder(rw).Decode(answer))
 }
 
 func (c *call) viaDD(ctx context.Context, src place) (*blockcopy.DD, error) {
@@ -90,29 +96,6 @@ func (c *call) viaDD(ctx context.Context, src place) (*blockcopy.DD, error) {
 		return nil, err
 	}
 	return blockcopy.NewDD(ctx, src.path, argv...)
-}
-
-// ask has an agent answer.
-func (c *call) ask(ctx context.Context, p place, end string, answer any) error {
-	argv, err := c.agentAt(p, end)
-	if err != nil {
-		return err
-	}
-	out, err := output(ctx, nil, argv)
-	if err != nil {
-		return c.hint(p.host, err)
-	}
-	return json.Unmarshal(out, answer)
-}
-
-func output(ctx context.Context, stdin io.Reader, argv []string) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
-	var stdout, stderr bytes.Buffer
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, &stdout, &stderr
-	if err := cmd.Run(); err != nil {
-		return nil, &blockcopy.CommandError{Args: argv, Stderr: strings.TrimSpace(stderr.String()), Err: err}
-	}
-	return stdout.Bytes(), nil
 }
 
 // hint adds to an error that is perhaps that of a far end without diskmove what can
@@ -134,19 +117,24 @@ for a source, with -dd`, err, host)
 func (c *call) bring(ctx context.Context, host string) error {
 	own := *c
 	own.sudo = false // it is the user's own
-	sh := func(stdin io.Reader, script string) (string, error) {
+	sh := func(stdin []byte, script string) (string, error) {
 		argv, err := own.reach(host, "sh", "-c", script)
 		if err != nil {
 			return "", err
 		}
-		out, err := output(ctx, stdin, argv)
-		return strings.TrimSuffix(string(out), "\n"), err
+		cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+		cmd.Stdin, cmd.Stderr = bytes.NewReader(stdin), os.Stderr
+		out, err := cmd.Output()
+		if err != nil {
+			return "", fmt.Errorf("-install: %w", err)
+		}
+		return strings.TrimSuffix(string(out), "\n"), nil
 	}
 	there, err := sh(nil, "uname -sm")
 	if err != nil {
 		return err
 	}
-	here, err := output(ctx, nil, []string{"uname", "-sm"})
+	here, err := exec.CommandContext(ctx, "uname", "-sm").Output()
 	if err != nil {
 		return err
 	}
@@ -162,7 +150,7 @@ func (c *call) bring(ctx context.Context, host string) error {
 		return err
 	}
 	// Renamed, since the one that is there may run; and only if all of it came.
-	dir, err := sh(bytes.NewReader(program), fmt.Sprintf(`umask 077 && mkdir -p ~/.diskmove && cd ~/.diskmove && cat >new.$$ && [ $(wc -c <new.$$) -eq %d ] && chmod 700 new.$$ && mv new.$$ diskmove && pwd`, len(program)))
+	dir, err := sh(program, fmt.Sprintf(`umask 077 && mkdir -p ~/.diskmove && cd ~/.diskmove && cat >new.$$ && [ $(wc -c <new.$$) -eq %d ] && chmod 700 new.$$ && mv new.$$ diskmove && pwd`, len(program)))
 	c.agent = dir + "/diskmove"
 	return err
 }
