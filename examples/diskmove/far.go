@@ -115,32 +115,6 @@ for a source, with -dd`, err, host)
 // bring copies this program to the host, for its owner alone, and uses it from
 // there. It goes through ssh, not scp, for which the options of -ssh mean others.
 func (c *call) bring(ctx context.Context, host string) error {
-	own := *c
-	own.sudo = false // it is the user's own
-	sh := func(stdin []byte, script string) (string, error) {
-		argv, err := own.reach(host, "sh", "-c", script)
-		if err != nil {
-			return "", err
-		}
-		cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
-		cmd.Stdin, cmd.Stderr = bytes.NewReader(stdin), os.Stderr
-		out, err := cmd.Output()
-		if err != nil {
-			return "", fmt.Errorf("-install: %w", err)
-		}
-		return strings.TrimSuffix(string(out), "\n"), nil
-	}
-	there, err := sh(nil, "uname -sm")
-	if err != nil {
-		return err
-	}
-	here, err := exec.CommandContext(ctx, "uname", "-sm").Output()
-	if err != nil {
-		return err
-	}
-	if platform := strings.TrimSpace(string(here)); platform != there {
-		return fmt.Errorf("-install: %s is %s, and this is %s: build diskmove for it (GOOS, GOARCH), copy it there and name it with -agent", host, there, platform)
-	}
 	path, err := os.Executable()
 	if err != nil {
 		return err
@@ -149,8 +123,26 @@ func (c *call) bring(ctx context.Context, host string) error {
 	if err != nil {
 		return err
 	}
+	platform, err := exec.CommandContext(ctx, "uname", "-sm").Output()
+	if err != nil {
+		return err
+	}
+	own := *c
+	own.sudo = false // it is the user's own
 	// Renamed, since the one that is there may run; and only if all of it came.
-	dir, err := sh(program, fmt.Sprintf(`umask 077 && mkdir -p ~/.diskmove && cd ~/.diskmove && cat >new.$$ && [ $(wc -c <new.$$) -eq %d ] && chmod 700 new.$$ && mv new.$$ diskmove && pwd`, len(program)))
-	c.agent = dir + "/diskmove"
-	return err
+	argv, err := own.reach(host, "sh", "-c", fmt.Sprintf(`[ "$(uname -sm)" = "%s" ] || { echo "it is $(uname -sm)" >&2; exit 1; }; `+
+		`umask 077 && mkdir -p ~/.diskmove && cd ~/.diskmove && cat >new.$$ && [ $(wc -c <new.$$) -eq %d ] && chmod 700 new.$$ && mv new.$$ diskmove && pwd`,
+		bytes.TrimSpace(platform), len(program)))
+	if err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	var stderr bytes.Buffer
+	cmd.Stdin, cmd.Stderr = bytes.NewReader(program), &stderr
+	dir, err := cmd.Output()
+	if err != nil {
+		return fmt.Errorf("-install at %s, from a %s: %w: %s", host, bytes.TrimSpace(platform), err, bytes.TrimSpace(stderr.Bytes()))
+	}
+	c.agent = strings.TrimSuffix(string(dir), "\n") + "/diskmove"
+	return nil
 }
