@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"testing/synctest"
 
@@ -127,5 +128,45 @@ func TestASlowLinkIsCompressed(t *testing.T) {
 				assert.Less(t, e.sent.Sent, src.Size()+10_000)
 			}
 		})
+	}
+}
+
+// stale is a target whose cache has what the disk lost: a flush failed, and the next one
+// found nothing to do.
+type stale struct{ *disk }
+
+func (s stale) ReadCold(p []byte, off int64) (int, error) { return copy(p, s.media[off:]), nil }
+
+// TestWhatAnInterruptedRunWroteIsReadBack: blocks that seem to be the source's already were
+// perhaps written by the run before, which did not come to look at the disk.
+func TestWhatAnInterruptedRunWroteIsReadBack(t *testing.T) {
+	journal := filepath.Join(t.TempDir(), "journal")
+	src, dst := image(1, smallSize), newDisk(never(), image(2, smallSize))
+	e := overPipe(t, badSectors{memory: src, bad: []Range{{blockSize, 512}}}, dst, &Options{Workers: 1}, &Options{Journal: journal})
+	require.ErrorIs(t, e.sendErr, syscall.EIO)
+	const lost = 3 * blockSize
+	copy(dst.cache[lost:], src[lost:])
+	copy(dst.media[lost:], image(2, smallSize)[lost:])
+	e = overPipe(t, src, stale{dst}, nil, &Options{Journal: journal})
+	var sum *ChecksumError
+	require.ErrorAs(t, e.receiveErr, &sum)
+	assert.GreaterOrEqual(t, sum.Offset, int64(lost))
+	assert.Error(t, e.sendErr)
+}
+
+// TestAStreamThatEndsWithTheResult: nothing that comes after it makes a copy that is whole
+// a failed one.
+func TestAStreamThatEndsWithTheResult(t *testing.T) {
+	src := image(1, 9)
+	for range 100 {
+		m := newMiddle(t, func(fromSender bool, n int, frame []byte) []byte {
+			if !fromSender && frameKind(frame[4]) == frameResult {
+				return append(frame, framed(77, nil)...)
+			}
+			return frame
+		})
+		e := over(t.Context(), m.a, m.b, src, newDisk(never(), make(memory, 9)), nil, nil)
+		require.NoError(t, e.sendErr)
+		require.Equal(t, Complete, e.sent.State)
 	}
 }

@@ -3,6 +3,7 @@ package blockcopy
 import (
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -270,13 +271,16 @@ func (t *TargetFile) writeZeros(off, n int64) error {
 }
 
 // Sync returns when all that was written before would survive a power cut. After an
-// error it is unknown what of it is on the disk: the system may have dropped it, and
-// a second Sync says nothing of that.
+// error it is unknown what of it is on the disk, and a second Sync says nothing of
+// that; ReadAt then returns what the disk has.
 func (t *TargetFile) Sync() error {
-	if err := syncData(t.s); err != nil {
-		return t.failed("sync", 0, max(t.s.size, 0), err)
+	err := syncData(t.s)
+	if err != nil {
+		// Linux takes what it could not write for clean, and shows it to the next run,
+		// which would find no difference to the source.
+		err = errors.Join(err, dropCache(t.s.file))
 	}
-	return nil
+	return err
 }
 
 // ReadCold reads like ReadAt, but from the disk in place of the page cache. It is
@@ -290,10 +294,13 @@ func (t *TargetFile) ReadCold(p []byte, off int64) (int, error) {
 		return 0, errors.ErrUnsupported
 	}
 	n, err := (&sectors{raw: coldFile{t.cold}, size: pageSize}).ReadAt(p, off)
-	if errors.Is(err, unix.EINVAL) { // a filesystem that opens files so, and does not read them
-		err = errors.ErrUnsupported
+	switch err {
+	case nil, io.EOF:
+		return n, err
+	case unix.EINVAL: // a filesystem that opens files so, and does not read them
+		return n, errors.ErrUnsupported
 	}
-	return n, err
+	return n, &os.PathError{Op: "read", Path: t.s.path, Err: err}
 }
 
 // Close closes the file, without Sync. A second Close is os.ErrClosed.
@@ -307,5 +314,8 @@ func (t *TargetFile) Close() error {
 
 // failed returns an error that holds an *IOError.
 func (t *TargetFile) failed(op string, off, length int64, err error) error {
+	if named, ok := errors.AsType[*os.PathError](err); ok { // of a sector that is written in part, and read before
+		err = named.Err
+	}
 	return fmt.Errorf("%s: %w", t.s.path, &IOError{Op: op, Offset: off, Length: length, Err: err})
 }

@@ -143,3 +143,37 @@ func TestZerosReplaceOldContent(t *testing.T) {
 		require.NoError(t, f.Close())
 	}
 }
+
+// The number of a descriptor that was closed is soon that of another file.
+func TestATargetThatIsClosedWhileItIsWritten(t *testing.T) {
+	dir := t.TempDir()
+	other := filepath.Join(dir, "other")
+	for range 200 {
+		f := openTarget(t, filepath.Join(dir, "disk0.img"), blockSize)
+		begun, ended := make(chan struct{}), make(chan error)
+		go func() {
+			_, err := f.WriteAt(pattern(grainSize), 0)
+			close(begun)
+			for err == nil {
+				if _, err = f.WriteAt(pattern(512), 0); err == nil {
+					err = f.Zero(0, 1)
+				}
+			}
+			ended <- errors.Join(err, f.Sync())
+		}()
+		<-begun
+		require.NoError(t, f.Close())
+		victim, err := os.Create(other)
+		require.NoError(t, err)
+		err = <-ended
+		assert.ErrorIs(t, err, os.ErrClosed)
+		if _, err := f.ReadCold(make([]byte, 1), 0); !errors.Is(err, errors.ErrUnsupported) {
+			assert.ErrorIs(t, err, os.ErrClosed)
+			assert.ErrorContains(t, err, f.Path())
+		}
+		info, err := victim.Stat()
+		require.NoError(t, err)
+		require.Zero(t, info.Size(), "written into another file")
+		require.NoError(t, victim.Close())
+	}
+}
