@@ -36,10 +36,8 @@ func agent(ctx context.Context, c *call) error {
 		}
 		_, err = blockcopy.Receive(ctx, pipe{os.Stdin, os.Stdout}, dst, c.options(path))
 		return errors.Join(err, dst.Close())
-	case "source":
-		answer, err = lookAtSource(path)
-	case "target":
-		answer, err = c.lookAtTarget(path)
+	case "source", "target":
+		answer, err = c.look(end, path)
 	case "sum":
 		answer, err = sum(ctx, path)
 	default:
@@ -61,25 +59,22 @@ func (p pipe) Close() error { return errors.Join(p.ReadCloser.Close(), p.WriteCl
 
 // plan says what a copy would do. Nothing is written, at neither end.
 func (c *call) plan(ctx context.Context, src, dst place) error {
-	from, err := c.lookAt(ctx, src, "source", lookAtSource)
+	from, err := c.lookAt(ctx, src, "source")
 	if err != nil {
 		return err
 	}
-	to, err := c.lookAt(ctx, dst, "target", c.lookAtTarget)
+	to, err := c.lookAt(ctx, dst, "target")
 	switch {
 	case err != nil:
 		return err
-	case src.host == dst.host && from.Identity == to.Identity: // Copy knows more disguises
-		return blockcopy.ErrSameDevice
-	case to.Device && to.Size < from.Size:
+	case to.Size >= 0 && to.Size < from.Size:
 		return &blockcopy.SizeError{Source: from.Size, Target: to.Size}
-	}
-	if c.json {
+	case c.json:
 		err = json.NewEncoder(os.Stdout).Encode(map[string]look{"source": from, "target": to})
-	} else {
-		_, err = fmt.Printf("source  %s: %s\ntarget  %s: %s\njournal %s\n", src, size(from.Size), dst, to.fate(), to.Journal)
+	default:
+		_, err = fmt.Printf("source  %s: %s\ntarget  %s: %s\njournal %s\n", src, size(from.Size), dst, to.Fate, to.Journal)
 	}
-	if err == nil && (!to.Complete || to.Missing || c.live) {
+	if err == nil && (!to.Complete || c.live) {
 		err = exit(3)
 	}
 	return err
@@ -87,25 +82,16 @@ func (c *call) plan(ctx context.Context, src, dst place) error {
 
 // A look is what there is at an end.
 type look struct {
-	Size     int64  `json:"size"`
-	Identity string `json:"identity"`
-	Device   bool   `json:"device"`   // a target that cannot grow
-	Missing  bool   `json:"missing"`  // a target that the copy would make
-	Journal  string `json:"journal"`  // path, and what it says
-	Complete bool   `json:"complete"` // says the journal
+	Size     int64  `json:"size"` // negative for a target that grows
+	Fate     string `json:"fate,omitempty"`
+	Journal  string `json:"journal,omitempty"`
+	Complete bool   `json:"complete,omitempty"` // the target is there, and so says its journal
 }
 
-func (l look) fate() string {
-	if l.Missing {
-		return "will be made"
-	}
-	return size(l.Size) + ", is compared, and only what differs is written"
-}
-
-func (c *call) lookAt(ctx context.Context, p place, end string, here func(string) (look, error)) (l look, err error) {
+func (c *call) lookAt(ctx context.Context, p place, end string) (l look, err error) {
 	switch {
 	case p.host == "":
-		return here(p.path)
+		return c.look(end, p.path)
 	case c.dd: // which is for sources
 		src, err := c.viaDD(ctx, p)
 		if err != nil {
@@ -116,42 +102,39 @@ func (c *call) lookAt(ctx context.Context, p place, end string, here func(string
 	return l, c.ask(ctx, p, end, &l)
 }
 
-func lookAtSource(path string) (l look, err error) {
-	src, err := blockcopy.OpenSource(path)
-	if err != nil {
-		return l, err
-	}
-	return look{Size: src.Size(), Identity: src.Identity()}, src.Close()
-}
-
-// lookAtTarget opens a target as a copy does, so that one in use is refused, unless
-// that would make it.
-func (c *call) lookAtTarget(path string) (l look, err error) {
-	info, err := os.Stat(path)
-	if l.Missing = errors.Is(err, fs.ErrNotExist); !l.Missing {
+func (c *call) look(end, path string) (look, error) {
+	if end == "source" {
+		src, err := blockcopy.OpenSource(path)
 		if err != nil {
-			return l, err
+			return look{}, err
 		}
+		return look{Size: src.Size()}, src.Close()
+	}
+	l := look{Size: -1, Fate: "will be made"}
+	if _, err := os.Stat(path); err == nil { // opened as a copy does, so that one in use is refused
 		dst, err := blockcopy.OpenTarget(path, -1)
 		if err != nil {
 			return l, err
 		}
-		l.Identity, l.Device, l.Size = dst.Identity(), dst.Size() >= 0, max(dst.Size(), info.Size())
+		l.Size, l.Fate, l.Complete = dst.Size(), "is compared, and only what differs is written", true
 		if err := dst.Close(); err != nil {
 			return l, err
 		}
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return l, err
 	}
-	journal := c.options(path).Journal
-	r, err := blockcopy.ReadState(journal)
+	l.Journal = c.options(path).Journal
+	r, err := blockcopy.ReadState(l.Journal)
+	l.Complete = l.Complete && r.State == blockcopy.Complete
 	switch {
-	case journal == "":
+	case l.Journal == "":
 		l.Journal, err = "none: what is cut off begins anew", nil
 	case errors.Is(err, fs.ErrNotExist):
-		l.Journal, err = journal+": not there yet", nil
+		l.Journal, err = l.Journal+": not there yet", nil
 	case r.State == blockcopy.Complete:
-		l.Journal, l.Complete = journal+": complete; whether SRC has changed since, only another pass tells", true
+		l.Journal += ": complete; whether SRC has changed since, only another pass tells"
 	default:
-		l.Journal = fmt.Sprintf("%s: %s, %s done", journal, stateName(r.State), size(r.Durable))
+		l.Journal += fmt.Sprintf(": %s, %s done", stateName(r.State), size(r.Durable))
 	}
 	return l, err
 }

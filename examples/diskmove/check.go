@@ -24,39 +24,14 @@ Incomplete: the same command goes on. Dirty: a live pass has ended, a final one 
 follow. Complete: the target holds what the source held.
 `
 
-func sum(ctx context.Context, path string) (d blockcopy.Digest, err error) {
-	src, err := blockcopy.OpenSource(path)
-	if err != nil {
-		return d, err
-	}
-	defer src.Close()
-	return blockcopy.Sum(ctx, src)
-}
-
-// sumAt has the digest made where the bytes are.
-func (c *call) sumAt(ctx context.Context, p place) (d blockcopy.Digest, err error) {
-	if p.host == "" {
-		return sum(ctx, p.path)
-	}
-	return d, c.ask(ctx, p, "sum", &d)
-}
-
-func verify(parent context.Context, c *call) error {
-	ctx, cancel := context.WithCancelCause(parent)
+func verify(ctx context.Context, c *call) error {
+	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var digests [2]blockcopy.Digest
 	var both sync.WaitGroup // they are often on different machines
 	for i, arg := range c.args {
-		if d, err := blockcopy.ParseDigest(arg); err == nil && i == 1 {
-			digests[i] = d
-			continue
-		}
-		p, err := parsePlace(arg)
-		if err != nil {
-			return err
-		}
 		both.Go(func() {
-			d, err := c.sumAt(ctx, p)
+			d, err := c.digest(ctx, arg)
 			if digests[i] = d; err != nil {
 				cancel(err)
 			}
@@ -71,6 +46,30 @@ func verify(parent context.Context, c *call) error {
 	}
 	_, err := fmt.Printf("%s  %s\n", digests[0], c.args[0])
 	return err
+}
+
+// digest has it made where the bytes are.
+func (c *call) digest(ctx context.Context, arg string) (d blockcopy.Digest, err error) {
+	if d, err := blockcopy.ParseDigest(arg); err == nil {
+		return d, nil
+	}
+	p, err := parsePlace(arg)
+	switch {
+	case err != nil:
+		return d, err
+	case p.host == "":
+		return sum(ctx, p.path)
+	}
+	return d, c.ask(ctx, p, "sum", &d)
+}
+
+func sum(ctx context.Context, path string) (d blockcopy.Digest, err error) {
+	src, err := blockcopy.OpenSource(path)
+	if err != nil {
+		return d, err
+	}
+	defer src.Close()
+	return blockcopy.Sum(ctx, src)
 }
 
 func status(_ context.Context, c *call) error {

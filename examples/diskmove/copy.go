@@ -52,10 +52,10 @@ func copyDisk(ctx context.Context, c *call) error {
 	d.clear()
 	switch {
 	case err == nil:
-	case ctx.Err() != nil && c.journal != "none":
-		err = errors.New("stopped: the same command goes on from here")
-	case ctx.Err() != nil:
+	case ctx.Err() != nil && c.journal == "none":
 		err = errors.New("stopped")
+	case ctx.Err() != nil: // the error may be that of an ssh that got the ^C, too
+		err = errors.New("stopped: the same command goes on from here")
 	case errors.As(err, new(*blockcopy.JournalError)):
 		err = fmt.Errorf("%w\nTo begin anew, give another -journal: what the target holds is compared all the same", err)
 	case r.Durable > 0 && c.journal != "none":
@@ -67,7 +67,7 @@ func copyDisk(ctx context.Context, c *call) error {
 	}
 	attrs := append(counts(r.Progress), "state", stateName(r.State))
 	if r.State != blockcopy.Incomplete {
-		attrs = append(attrs, "digest", r.Digest, "sha256", fmt.Sprintf("%x", r.SHA256), "verified", c.verified(r))
+		attrs = append(attrs, "digest", r.Digest, "sha256", fmt.Sprintf("%x", r.SHA256), "verified", verifiedName(r.Verified))
 	}
 	if r.State == blockcopy.Dirty {
 		attrs = append(attrs, "next", c.next())
@@ -158,7 +158,7 @@ func (c *call) report(r blockcopy.Result, src, dst place) {
 	if r.State == blockcopy.Incomplete {
 		return
 	}
-	fmt.Printf("verified: %s\nBLAKE3: %s\n", c.verified(r), r.Digest)
+	fmt.Printf("verified: %s\nBLAKE3: %s\n", verifiedName(r.Verified), r.Digest)
 	if r.SHA256 != nil {
 		fmt.Printf("SHA-256: %x\n", r.SHA256)
 	}
@@ -173,16 +173,9 @@ func (c *call) report(r blockcopy.Result, src, dst place) {
 	}
 }
 
-func (c *call) verified(r blockcopy.Result) string {
-	switch {
-	case r.Verified == blockcopy.VerifiedCold:
-		return "read back past the page cache"
-	case r.Verified == blockcopy.VerifiedCached:
-		return "read back, perhaps from the page cache"
-	case c.engine.SkipVerify:
-		return "no"
-	}
-	return "nothing had to be written"
+func verifiedName(v blockcopy.Verification) string {
+	return map[blockcopy.Verification]string{blockcopy.NotVerified: "nothing had to be written, or -no-verify",
+		blockcopy.VerifiedCached: "read back, perhaps from the page cache", blockcopy.VerifiedCold: "read back past the page cache"}[v]
 }
 
 // next is the command that ends what a live pass began.

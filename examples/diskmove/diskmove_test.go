@@ -219,7 +219,10 @@ func TestAnAgentOutlivesItsOutput(t *testing.T) {
 	require.NoError(t, r.Close())
 	cmd := exec.Command("diskmove", "agent", "send", src)
 	cmd.Stdout = w
-	assert.Error(t, cmd.Run())
+	_, err = cmd.StdinPipe() // open until it has ended
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	assert.Error(t, cmd.Wait())
 	require.NoError(t, w.Close())
 	assert.Equal(t, 1, cmd.ProcessState.ExitCode(), "%v", cmd.ProcessState)
 }

@@ -68,20 +68,26 @@ func (c *call) reach(host string, words ...string) ([]string, error) {
 	return argv, nil
 }
 
-// agentAt returns the command that runs the other end, with the flags that it needs.
-func (c *call) agentAt(p place, end string) ([]string, error) {
+// startAgent starts the other end, with the flags that it needs.
+func (c *call) startAgent(ctx context.Context, p place, end string) (io.ReadWriteCloser, error) {
 	engine := flag.NewFlagSet("", flag.ContinueOnError)
 	engineFlags(engine, &call{})
 	flags := c.given(func(name string) bool { return engine.Lookup(name) != nil })
-	return c.reach(p.host, slices.Concat([]string{c.agent, "agent"}, flags, []string{end, p.path})...)
-}
-
-func (c *call) startAgent(ctx context.Context, p place, end string) (io.ReadWriteCloser, error) {
-	argv, err := c.agentAt(p, end)
+	argv, err := c.reach(p.host, slices.Concat([]string{c.agent, "agent"}, flags, []string{end, p.path})...)
 	if err != nil {
 		return nil, err
 	}
 	return blockcopy.Command(ctx, argv...)
+}
+
+// ask has an agent answer.
+func (c *call) ask(ctx context.Context, p place, end string, answer any) error {
+	rw, err := c.startAgent(ctx, p, end)
+	if err != nil {
+		return err
+	}
+	defer rw.Close()
+	return c.hint(p.host, json.NewDecoder(rw).Decode(answer))
 }
 
 func (c *call) viaDD(ctx context.Context, src place) (*blockcopy.DD, error) {
@@ -90,29 +96,6 @@ func (c *call) viaDD(ctx context.Context, src place) (*blockcopy.DD, error) {
 		return nil, err
 	}
 	return blockcopy.NewDD(ctx, src.path, argv...)
-}
-
-// ask has an agent answer.
-func (c *call) ask(ctx context.Context, p place, end string, answer any) error {
-	argv, err := c.agentAt(p, end)
-	if err != nil {
-		return err
-	}
-	out, err := output(ctx, nil, argv)
-	if err != nil {
-		return c.hint(p.host, err)
-	}
-	return json.Unmarshal(out, answer)
-}
-
-func output(ctx context.Context, stdin io.Reader, argv []string) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
-	var stdout, stderr bytes.Buffer
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, &stdout, &stderr
-	if err := cmd.Run(); err != nil {
-		return nil, &blockcopy.CommandError{Args: argv, Stderr: strings.TrimSpace(stderr.String()), Err: err}
-	}
-	return stdout.Bytes(), nil
 }
 
 // hint adds to an error that is perhaps that of a far end without diskmove what can
@@ -132,27 +115,6 @@ for a source, with -dd`, err, host)
 // bring copies this program to the host, for its owner alone, and uses it from
 // there. It goes through ssh, not scp, for which the options of -ssh mean others.
 func (c *call) bring(ctx context.Context, host string) error {
-	own := *c
-	own.sudo = false // it is the user's own
-	sh := func(stdin io.Reader, script string) (string, error) {
-		argv, err := own.reach(host, "sh", "-c", script)
-		if err != nil {
-			return "", err
-		}
-		out, err := output(ctx, stdin, argv)
-		return strings.TrimSuffix(string(out), "\n"), err
-	}
-	there, err := sh(nil, "uname -sm")
-	if err != nil {
-		return err
-	}
-	here, err := output(ctx, nil, []string{"uname", "-sm"})
-	if err != nil {
-		return err
-	}
-	if platform := strings.TrimSpace(string(here)); platform != there {
-		return fmt.Errorf("-install: %s is %s, and this is %s: build diskmove for it (GOOS, GOARCH), copy it there and name it with -agent", host, there, platform)
-	}
 	path, err := os.Executable()
 	if err != nil {
 		return err
@@ -161,8 +123,26 @@ func (c *call) bring(ctx context.Context, host string) error {
 	if err != nil {
 		return err
 	}
+	platform, err := exec.CommandContext(ctx, "uname", "-sm").Output()
+	if err != nil {
+		return err
+	}
+	own := *c
+	own.sudo = false // it is the user's own
 	// Renamed, since the one that is there may run; and only if all of it came.
-	dir, err := sh(bytes.NewReader(program), fmt.Sprintf(`umask 077 && mkdir -p ~/.diskmove && cd ~/.diskmove && cat >new.$$ && [ $(wc -c <new.$$) -eq %d ] && chmod 700 new.$$ && mv new.$$ diskmove && pwd`, len(program)))
-	c.agent = dir + "/diskmove"
-	return err
+	argv, err := own.reach(host, "sh", "-c", fmt.Sprintf(`[ "$(uname -sm)" = "%s" ] || { echo "it is $(uname -sm)" >&2; exit 1; }; `+
+		`umask 077 && mkdir -p ~/.diskmove && cd ~/.diskmove && cat >new.$$ && [ $(wc -c <new.$$) -eq %d ] && chmod 700 new.$$ && mv new.$$ diskmove && pwd`,
+		bytes.TrimSpace(platform), len(program)))
+	if err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	var stderr bytes.Buffer
+	cmd.Stdin, cmd.Stderr = bytes.NewReader(program), &stderr
+	dir, err := cmd.Output()
+	if err != nil {
+		return fmt.Errorf("-install at %s, from a %s: %w: %s", host, bytes.TrimSpace(platform), err, bytes.TrimSpace(stderr.Bytes()))
+	}
+	c.agent = strings.TrimSuffix(string(dir), "\n") + "/diskmove"
+	return nil
 }
