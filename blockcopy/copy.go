@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 	"runtime"
 	"strconv"
 	"sync"
@@ -29,6 +30,9 @@ func Copy(ctx context.Context, dst Target, src Source, opt *Options) (Result, er
 	if err != nil {
 		return Result{}, err
 	}
+	if err := checkSize(src); err != nil {
+		return Result{}, err
+	}
 	if t, ok := dst.(interface{ checkSource(Source) error }); ok {
 		if err := t.checkSource(src); err != nil {
 			return Result{}, err
@@ -47,6 +51,9 @@ func Copy(ctx context.Context, dst Target, src Source, opt *Options) (Result, er
 	c := &copier{sink: s, reader: newReader(src, o, newPacer(o.Rate), m), opt: o}
 	stop := m.report(o.Progress)
 	r, err := c.run(ctx, before)
+	if errors.Is(err, ErrChanged) {
+		err = errors.Join(err, s.changed())
+	}
 	stop()
 	r.Progress = m.progress(time.Now())
 	r.Verified = s.readBack
@@ -77,6 +84,13 @@ func (opt *Options) withDefaults() (*Options, error) {
 	return &o, nil
 }
 
+func checkSize(src Source) error {
+	if size := src.Size(); size < 0 || size > math.MaxInt64-blockSize {
+		return &ValueError{Field: "source", Value: strconv.FormatInt(size, 10), Reason: "no image has that many bytes"}
+	}
+	return nil
+}
+
 // A copier runs one Copy.
 type copier struct {
 	sink   *sink
@@ -93,7 +107,7 @@ func (c *copier) run(ctx context.Context, before string) (Result, error) {
 		return Result{}, c.reader.unreadable()
 	}
 	if err := c.reader.unchanged(ctx, before, d, c.sink.sha256); err != nil {
-		return Result{}, errors.Join(err, c.sink.changed())
+		return Result{}, err
 	}
 	r := Result{Digest: d}
 	if c.opt.SHA256 {
@@ -190,23 +204,40 @@ func (c *copier) copyBlock(ctx context.Context, block int64, buf, old []byte) er
 
 // put makes the target hold p as the block. It writes the grains that differ.
 func (c *copier) put(ctx context.Context, block int64, p, old []byte) error {
-	f := finished{block: block, g: new(sums)}
-	f.value = sumBlock(p, block*blockSize, c.sink.size, f.g)
-	have, trusted, err := c.sink.examineOld(block, true, old, nil)
-	if err == nil && have == holdsTrusted && trusted != f.value {
-		have, _, err = c.sink.examineOld(block, false, old, nil)
+	f := finished{block: block}
+	have, left, err := c.sink.examineOld(block, true, old, nil)
+	if err != nil {
+		return err
+	}
+	if have == holdsTrusted {
+		f.g = new(sums)
+		if f.value = sumBlock(p, block*blockSize, c.sink.size, f.g); f.value != left {
+			have, _, err = c.sink.examineOld(block, false, old, nil)
+		}
+	}
+	zeros, all := zeroGrains(p), allGrains(len(p))
+	switch have {
+	case holdsUnknown:
+		f.mask = all
+	case holdsZeros:
+		f.mask = all &^ zeros
+	case holdsOld:
+		f.mask = differing(p, old)
+	}
+	switch {
+	case err != nil || f.g != nil:
+	case f.mask == 0:
+		f.g = new(sums)
+		f.value, err = c.sink.valueOf(block, p, f.g)
+	default:
+		f.g = new(sums)
+		f.value = sumBlock(p, block*blockSize, c.sink.size, f.g)
 	}
 	if err != nil {
 		return err
 	}
-	zeros := zeroGrains(p)
-	switch have {
-	case holdsUnknown:
-		f.mask = allGrains(len(p))
-	case holdsZeros:
-		f.mask = allGrains(len(p)) &^ zeros
-	case holdsOld:
-		f.mask = differing(p, old)
+	if f.mask == 0 {
+		f.g = nil // many such blocks may wait for the journal
 	}
 	f.count(len(p), zeros, have)
 	if err := c.sink.write(block, p, f.mask, zeros); err != nil {

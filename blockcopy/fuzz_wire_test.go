@@ -55,8 +55,8 @@ func FuzzFrames(f *testing.F) {
 				require.Less(t, a.block, blocksOf(size))
 				require.Equal(t, payload, sealFrame(append(appendAnswer(nil, &a), a.content...))[frameHead:], "one way to say it")
 			}
-			decodeAck(payload, size)              //nolint:errcheck // it must not panic
-			decodeText(kind, payload, new(hello)) //nolint:errcheck
+			decodeAck(payload, size)         //nolint:errcheck // it must not panic
+			decodeText[hello](kind, payload) //nolint:errcheck
 			frame{buf: buf}.free()
 		}
 	})
@@ -107,6 +107,7 @@ func FuzzReceiver(f *testing.F) {
 			require.Error(t, err)
 			return
 		}
+		require.NoError(t, err)
 		d, err := Sum(ctx, memory(dst.media[:r.Size]))
 		require.NoError(t, err)
 		require.Equal(t, d, r.Digest)
@@ -114,19 +115,29 @@ func FuzzReceiver(f *testing.F) {
 }
 
 // afterOneClaim says hello, waits for the first claim, or for the other end to give up, and
-// says the rest.
+// says the rest. It does not wait if what it says first is not a hello.
 func afterOneClaim(p []byte) io.ReadWriteCloser {
 	n := bytes.IndexByte(p, '\n') + 1
-	if len(p) >= n+frameHead {
-		n = min(len(p), n+frameHead+int(p[n])+int(p[n+1])<<8)
+	s := &saidLater{claimed: make(chan struct{}), heard: make(chan struct{})}
+	if hello := p[n:]; len(hello) > frameHead && frameKind(hello[4]) == frameHello && hello[2] == 0 && hello[3] == 0 {
+		n += frameHead + int(hello[0]) + int(hello[1])<<8
+	} else {
+		s.claim()
 	}
-	return &saidLater{first: bytes.NewReader(p[:n]), rest: bytes.NewReader(p[n:]), claimed: make(chan struct{})}
+	n = min(n, len(p))
+	s.first, s.rest = bytes.NewReader(p[:n]), bytes.NewReader(p[n:])
+	if s.waits = endsWithEnd(p[n:]); n == len(p) {
+		s.claim()
+	}
+	return s
 }
 
 type saidLater struct {
 	first, rest *bytes.Reader
-	claimed     chan struct{}
-	once        sync.Once
+	waits       bool          // rest ends with an end: the stream is not closed before a result
+	claimed     chan struct{} // closed at the first claim or error
+	heard       chan struct{} // closed at a result or an error
+	once, over  sync.Once
 }
 
 func (s *saidLater) Read(p []byte) (int, error) {
@@ -134,17 +145,41 @@ func (s *saidLater) Read(p []byte) (int, error) {
 		return s.first.Read(p)
 	}
 	<-s.claimed
+	if s.rest.Len() == 0 && s.waits {
+		<-s.heard
+	}
 	return s.rest.Read(p)
 }
 
 func (s *saidLater) Write(p []byte) (int, error) {
-	if bytes.HasPrefix(p, []byte(greetingWord)) {
-		return len(p), nil
+	hello := bytes.IndexByte(p, '\n') + 1
+	if bytes.HasPrefix(p, []byte(greetingWord)) && len(p) == hello+frameHead+int(p[hello]) {
+		return len(p), nil // and nothing else yet
 	}
-	return len(p), s.Close()
+	s.claim()
+	if bytes.Contains(p, []byte(`"state"`)) || bytes.Contains(p, []byte(`"message"`)) {
+		s.over.Do(func() { close(s.heard) })
+	}
+	return len(p), nil
 }
 
+func (s *saidLater) claim() { s.once.Do(func() { close(s.claimed) }) }
+
 func (s *saidLater) Close() error {
-	s.once.Do(func() { close(s.claimed) })
+	s.claim()
+	s.over.Do(func() { close(s.heard) })
 	return nil
+}
+
+// endsWithEnd reports whether p is whole frames of which the last one is an end.
+func endsWithEnd(p []byte) bool {
+	frames := frameReader{r: bytes.NewReader(p)}
+	for last := frameKind(0); ; {
+		kind, _, buf, err := frames.next()
+		frame{buf: buf}.free()
+		if err != nil {
+			return err == io.EOF && last == frameEnd
+		}
+		last = kind
+	}
 }

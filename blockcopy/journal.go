@@ -24,7 +24,9 @@ type journal struct {
 	head header
 
 	resumed bool   // this run goes on with the pass of the one before
-	trusted uint32 // the pass whose slots tell what the target holds; 0: none
+	torn    bool   // the run before did not end its pass: the page cache may have what the disk has not
+	trusted uint32 // the pass that ended last, whose slots tell what it left on the target; 0: none
+	intact  bool   // nobody has written the target since
 }
 
 // A journalFile is an *os.File, or a test's that loses power.
@@ -48,6 +50,7 @@ type header struct {
 	State    State     `json:"state"`
 	Changed  bool      `json:"changed"` // the source changed during the pass: what is done counts no more
 	Digest   Digest    `json:"digest"`  // of the pass that ended last
+	Left     string    `json:"left"`    // version of the target when that pass ended; "" if it cannot be known
 	Written  time.Time `json:"written"`
 }
 
@@ -128,17 +131,19 @@ func (j *journal) begin(want header) error {
 		return j.refuse("it is of the target %q, this one is %q", head.Target, want.Target)
 	}
 	j.head = head
+	j.torn = head.State == Incomplete
 	if head.State == Incomplete && head.Pass == want.Pass && !head.Changed &&
 		(head.Version == want.Version || want.Pass == Live) {
 		j.resumed = true
-		return nil
+		return j.writeHeaders() // the run before may have failed to flush them
 	}
 	if head.State != Incomplete {
 		j.trusted = head.Number
+		j.intact = head.Left != "" && head.Left == want.Left
 	}
 	j.head.Number++
-	j.head.Pass, j.head.Version, j.head.State, j.head.Changed = want.Pass, want.Version, Incomplete, false
-	return j.writeHeader()
+	j.head.Pass, j.head.Version, j.head.State, j.head.Changed, j.head.Left = want.Pass, want.Version, Incomplete, false, ""
+	return j.writeHeaders()
 }
 
 func (j *journal) refuse(format string, args ...any) error {
@@ -217,16 +222,35 @@ func (j *journal) writeHeader() error {
 	return j.f.Sync()
 }
 
+// writeHeaders writes both headers, so that damage to the newer one does not bring back
+// what was true before.
+func (j *journal) writeHeaders() error {
+	if err := j.writeHeader(); err != nil {
+		return err
+	}
+	return j.writeHeader()
+}
+
 // end notes that the pass has ended.
-func (j *journal) end(state State, d Digest) error {
-	j.head.State, j.head.Digest = state, d
+func (j *journal) end(state State, d Digest, left string) error {
+	j.head.State, j.head.Digest, j.head.Left = state, d, left
 	return j.writeHeader()
 }
 
 // changed notes that the source changed, so that the next run begins anew.
 func (j *journal) changed() error {
 	j.head.Changed = true
-	return j.writeHeader()
+	return j.writeHeaders()
+}
+
+// left returns the value that the last pass that ended left on the target for a block;
+// false if it left none.
+func (j *journal) left(block int64) (Digest, bool, error) {
+	if j == nil || j.trusted == 0 {
+		return Digest{}, false, nil
+	}
+	d, number, err := j.slot(block)
+	return d, number == j.trusted, err
 }
 
 // slot returns what the journal says of a block: the value that the target had at the

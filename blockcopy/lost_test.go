@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -189,6 +190,20 @@ func TestASlowDiskIsNoDeadLink(t *testing.T) {
 	})
 }
 
+// stopping is a target that calls stop at the third write.
+type stopping struct {
+	*disk
+	writes atomic.Int32
+	stop   func()
+}
+
+func (s *stopping) WriteAt(p []byte, off int64) (int, error) {
+	if s.writes.Add(1) == 3 {
+		s.stop()
+	}
+	return s.disk.WriteAt(p, off)
+}
+
 func TestCancelOfAStreamEndsWithinASecond(t *testing.T) {
 	for _, first := range []string{"sender", "receiver"} {
 		synctest.Test(t, func(t *testing.T) {
@@ -196,7 +211,7 @@ func TestCancelOfAStreamEndsWithinASecond(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			other := context.Background()
 			var began time.Time
-			stop := &countingDisk{disk: newDisk(never(), image(2, testSize)), stop: func() {
+			stop := &stopping{disk: newDisk(never(), image(2, testSize)), stop: func() {
 				began = time.Now()
 				cancel()
 			}}
@@ -297,10 +312,14 @@ func TestErrorsTravel(t *testing.T) {
 
 // TestRecheckOfAStream notices a device that was written during the pass.
 func TestRecheckOfAStream(t *testing.T) {
-	src := &rewritten{memory: image(1, testSize)}
-	e := overPipe(t, src, newDisk(never(), make(memory, testSize)), &Options{Recheck: true, Workers: 1}, nil)
+	src, dst := &rewritten{memory: image(1, testSize)}, newDisk(never(), make(memory, testSize))
+	opt := &Options{Journal: filepath.Join(t.TempDir(), "journal")}
+	e := overPipe(t, src, dst, &Options{Recheck: true, Workers: 1}, opt)
 	require.ErrorIs(t, e.sendErr, ErrChanged)
 	require.ErrorIs(t, e.receiveErr, ErrChanged)
+	e = overPipe(t, src.memory, dst, nil, opt)
+	e.whole(t, src.memory, dst, Complete)
+	assert.Zero(t, e.received.Resumed, "nothing of the changed source counts")
 }
 
 // TestBadSectorsOverAStream is trap 9: both ends list them, the rest is copied, and the next

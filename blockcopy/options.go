@@ -9,7 +9,8 @@ import (
 
 // A Source is what is copied: its bytes do not change while a Full or a Final
 // pass runs. ReadAt is called from several goroutines at once, with ranges that
-// begin at multiples of 16 KiB and end at one or at Size.
+// begin at multiples of 16 KiB and end at one or at Size; after an error of such a
+// one, with the parts of it, down to 512 bytes.
 //
 // A Source may implement Extents, RangeReader, Identifier, Checker and Summer too.
 type Source interface {
@@ -19,10 +20,10 @@ type Source interface {
 
 // A Target is what is written. Its methods are called from several goroutines
 // at once, with ranges that begin at multiples of 16 KiB and end at one or at
-// the source's size. Sync returns when all that was written before it was
+// the source's size (with SkipBad, also between ranges that cannot be read). Sync returns when all that was written before it was
 // called would survive a power cut.
 //
-// A Target may implement Extents, Zeroer, Identifier, ColdReader and Resizer too.
+// A Target may implement Extents, Zeroer, Identifier, Checker, ColdReader and Resizer too.
 type Target interface {
 	io.ReaderAt
 	io.WriterAt
@@ -57,9 +58,10 @@ type Identifier interface {
 	Identity() string
 }
 
-// Checker is implemented by sources that can tell that they have changed. Version
-// returns a text that is another one after each change of content, such as a
-// regular file's times; "" means that it cannot be known, as with devices.
+// Checker is implemented by sources and targets that can tell that they have changed.
+// Version returns a text that is another one after each change of content, such as a
+// regular file's times; "" means that it cannot be known, as with devices. A target whose
+// version is still what it was at the end of a pass need not be hashed again in the next.
 type Checker interface {
 	Version() (string, error)
 }
@@ -126,7 +128,8 @@ type Options struct {
 
 	// SkipBad goes on past ranges of the source that cannot be read. They are in
 	// Result.Bad, the target keeps what it had there, and the copy still ends with
-	// an error and is never complete; the next one tries them again.
+	// an error and is never complete; the next one tries them again. More than 65,536
+	// such ranges end it.
 	SkipBad bool
 
 	// SHA256 computes the image's SHA-256 as well, by reading the target once more

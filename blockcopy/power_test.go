@@ -27,6 +27,7 @@ func TestThePowerGoesOutAtEveryWriteAndFlush(t *testing.T) {
 		{"onto other content", image(5, size), Options{Rewrite: true}},
 		{"without reading back", image(5, size), Options{SkipVerify: true}},
 		{"live", image(5, size), Options{Pass: Live}},
+		{"after a pass that ended", nil, Options{Pass: Final}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			src := image(3, size)
@@ -47,6 +48,10 @@ func cutAt(t *testing.T, src, old memory, opt Options, cut int, seed uint64) (th
 	random := rand.New(rand.NewPCG(uint64(cut), seed))
 	p := &power{left: cut, rand: random}
 	dst, journal := newDisk(p, old), newDisk(p, make([]byte, slotsAt+slotSize*blocksOf(src.Size())))
+	if old == nil {
+		dst = afterPass(t, src.Size(), journal)
+		dst.power = p
+	}
 	for run := 0; ; run++ {
 		opt.Journal, opt.openJournal, opt.unsynced = "journal", journal.open, blockSize
 		r, err := Copy(t.Context(), dst, src, &opt)
@@ -70,6 +75,17 @@ func cutAt(t *testing.T, src, old memory, opt Options, cut int, seed uint64) (th
 	}
 }
 
+// afterPass returns a target on which a live pass over another image has ended.
+func afterPass(t *testing.T, size int64, journal *disk) *disk {
+	p := journal.power
+	journal.power = never()
+	dst := newDisk(journal.power, make([]byte, size))
+	_, err := Copy(t.Context(), dst, image(6, size), &Options{Pass: Live, Journal: "journal", openJournal: journal.open})
+	require.NoError(t, err)
+	journal.power = p
+	return dst
+}
+
 // checkJournal compares what the journal calls done with what the media have.
 func checkJournal(t *testing.T, media []byte, file *disk, when string) {
 	head, err := readHeader(file)
@@ -78,6 +94,9 @@ func checkJournal(t *testing.T, media []byte, file *disk, when string) {
 	}
 	j := &journal{f: file, head: head}
 	size := int64(len(media))
+	if head.State != Incomplete {
+		require.Equal(t, Digest(blake3.Sum256(media)), head.Digest, "%s: the pass has ended", when)
+	}
 	for block := range blocksOf(size) {
 		d, number, err := j.slot(block)
 		require.NoError(t, err)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"sync"
 )
 
@@ -22,7 +23,8 @@ type reader struct {
 
 	mu    sync.Mutex
 	bad   []Range
-	cause error // of the first of them
+	first int64 // offset of the first of them
+	cause error // of that one
 }
 
 func newReader(src Source, opt *Options, pace *pacer, m *meter) *reader {
@@ -32,6 +34,9 @@ func newReader(src Source, opt *Options, pace *pacer, m *meter) *reader {
 // read returns the bytes of a block, in buf. With SkipBad it goes on past what cannot
 // be read, which is zero in what it returns and listed in bad.
 func (r *reader) read(ctx context.Context, block int64, buf []byte) (p []byte, bad []Range, err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, nil, err
+	}
 	off := block * blockSize
 	p = buf[:min(blockSize, r.size-off)]
 	hole, err := r.holes.cover(off, int64(len(p)))
@@ -45,7 +50,7 @@ func (r *reader) read(ctx context.Context, block int64, buf []byte) (p []byte, b
 	if err := r.pace.wait(ctx, len(p)); err != nil {
 		return nil, nil, err
 	}
-	if err := readFull(r.src, p, off); err != nil {
+	if err := r.readAt(p, off); err != nil {
 		if bad, err = r.split(ctx, p, off, err); err != nil {
 			return nil, nil, err
 		}
@@ -67,10 +72,10 @@ func (r *reader) split(ctx context.Context, p []byte, off int64, cause error) (b
 		}
 		at := off + int64(o)
 		n := min(4096, len(p)-o)
-		err := readFull(r.src, p[o:o+n], at)
+		err := r.readAt(p[o:o+n], at)
 		if err != nil && n > 512 {
 			n = 512
-			err = readFull(r.src, p[o:o+n], at)
+			err = r.readAt(p[o:o+n], at)
 		}
 		if err != nil {
 			if !r.opt.SkipBad {
@@ -87,8 +92,15 @@ func (r *reader) split(ctx context.Context, p []byte, off int64, cause error) (b
 	if len(bad) > 0 {
 		r.mu.Lock()
 		defer r.mu.Unlock()
+		if r.cause == nil || bad[0].Offset < r.first {
+			r.first, r.cause = bad[0].Offset, cause
+		}
 		r.bad = append(r.bad, bad...)
-		r.cause = cmp.Or(r.cause, cause)
+		if len(r.bad) > mostBadRanges {
+			if r.bad = r.badRanges(); len(r.bad) > mostBadRanges {
+				return nil, failed("read", bad[0].Offset, bad[0].Length, fmt.Errorf("more than %d ranges cannot be read: %w", mostBadRanges, cause))
+			}
+		}
 	}
 	return bad, nil
 }
@@ -119,14 +131,23 @@ func addRange(all []Range, r Range) []Range {
 	return append(all, r)
 }
 
-// readFull reads all of p. A source that ends before its size has changed.
-func readFull(src io.ReaderAt, p []byte, off int64) error {
-	n, err := src.ReadAt(p, off)
+// readAt reads all of p. A source that ends before its size has changed.
+func (r *reader) readAt(p []byte, off int64) error {
+	err := readFull(r.src, p, off)
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		err = fmt.Errorf("%w: it ends before %d", ErrChanged, off+int64(len(p)))
+	}
+	return err
+}
+
+// readFull reads all of p, or returns an error, which is io.ErrUnexpectedEOF at the end.
+func readFull(r io.ReaderAt, p []byte, off int64) error {
+	n, err := r.ReadAt(p, off)
 	switch {
 	case n == len(p):
 		return nil
 	case err == nil || errors.Is(err, io.EOF):
-		return fmt.Errorf("%w: it ends at %d", ErrChanged, off+int64(n))
+		return io.ErrUnexpectedEOF
 	}
 	return err
 }
@@ -152,7 +173,7 @@ func (r *reader) unchanged(ctx context.Context, before string, digest Digest, sh
 
 // recheck asks the source for its digests before it reads all of it again.
 func (r *reader) recheck(ctx context.Context, digest Digest, sha256 func(context.Context) ([]byte, error)) error {
-	now, err := ask(ctx, r.src)
+	now, err := askDigest(ctx, r.src)
 	if errors.Is(err, errors.ErrUnsupported) {
 		s, ok := r.src.(interface {
 			SHA256(context.Context) ([]byte, error)
@@ -163,7 +184,7 @@ func (r *reader) recheck(ctx context.Context, digest Digest, sha256 func(context
 				return sameSHA256(ctx, far, err, sha256)
 			}
 		}
-		now, err = readSum(ctx, r.src)
+		now, err = readSum(ctx, r.src, r.pace)
 	}
 	if err == nil && now != digest {
 		err = fmt.Errorf("%w: its digest was %v and is %v", ErrChanged, digest, now)
@@ -182,16 +203,19 @@ func sameSHA256(ctx context.Context, far []byte, err error, sha256 func(context.
 	return err
 }
 
-func version(src Source) (string, error) {
-	if c, ok := src.(Checker); ok {
-		return c.Version()
+// version returns the version of a source or a target; "" if it cannot be known.
+func version(x any) (string, error) {
+	c, ok := x.(Checker)
+	if !ok {
+		return "", nil
 	}
-	return "", nil
+	v, err := c.Version()
+	return strings.ToValidUTF8(v, "\ufffd"), err
 }
 
 func identityOf(x any) string {
 	if i, ok := x.(Identifier); ok {
-		return i.Identity()
+		return strings.ToValidUTF8(i.Identity(), "\ufffd") // as the journal's JSON has it
 	}
 	return ""
 }

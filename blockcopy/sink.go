@@ -6,9 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"io"
-	"slices"
 	"sync"
-	"time"
 )
 
 // A sink is the target's side of every copy, local or remote. It says what the target
@@ -24,12 +22,13 @@ type sink struct {
 	holes   *holes
 	tree    *tree
 
-	mu       sync.Mutex
-	room     *sync.Cond // unsynced has shrunk, or the sink has failed
-	pending  []finished
-	unsynced int64 // bytes that the next flushes must take
-	most     int64 // of them, before workers wait
-	failed   error
+	mu        sync.Mutex
+	room      *sync.Cond // unsynced has shrunk, or the sink has failed
+	pending   []finished
+	unflushed int64 // bytes that the next flush must take
+	unsynced  int64 // and those that are flushed but not yet in the journal
+	most      int64 // of them, before workers wait
+	failed    error
 
 	full    chan struct{} // a checkpoint is due before its time
 	closing chan struct{}
@@ -53,23 +52,6 @@ const (
 	holdsDone                   // what this pass has put there in an earlier run
 )
 
-// finished is a block that is as it shall be, but not yet durable.
-type finished struct {
-	block             int64
-	value             Digest
-	g                 *sums  // of its grains; nil if there is nothing to read back
-	mask              uint16 // grains that were written
-	check             uint16 // grains to read back
-	same, zero, moved int64  // bytes, for the meter
-	resumed           bool   // an earlier run had done it
-}
-
-const (
-	checkpointEvery = 500 * time.Millisecond
-	leastUnsynced   = 16 << 20
-	mostUnsynced    = 1 << 30
-)
-
 // openSink makes the target ready for an image of the given size: it opens the journal,
 // and refuses what does not fit before anything is written.
 func openSink(dst Target, size int64, src sourceID, opt *Options, m *meter) (*sink, error) {
@@ -83,8 +65,12 @@ func openSink(dst Target, size int64, src sourceID, opt *Options, m *meter) (*si
 		return nil, &SizeError{Source: size, Target: dst.Size()}
 	}
 	if opt.Journal != "" {
+		left, err := version(dst)
+		if err != nil {
+			return nil, err
+		}
 		j, err := opt.openJournal(opt.Journal, header{
-			Size: size, Block: blockSize, Source: src.identity, Target: identityOf(dst), Version: src.version, Pass: opt.Pass,
+			Size: size, Block: blockSize, Source: src.identity, Target: identityOf(dst), Version: src.version, Pass: opt.Pass, Left: left,
 		})
 		if err != nil {
 			return nil, err
@@ -150,9 +136,9 @@ func (s *sink) examineOld(block int64, trust bool, buf []byte, g *sums) (holding
 	if s.opt.Rewrite {
 		return holdsUnknown, Digest{}, nil
 	}
-	if trust && s.journal != nil && s.opt.TrustJournal && s.journal.trusted != 0 {
-		d, number, err := s.journal.slot(block)
-		if err != nil || number == s.journal.trusted {
+	if trust && s.opt.TrustJournal {
+		d, ok, err := s.journal.left(block)
+		if ok || err != nil {
 			return holdsTrusted, d, err
 		}
 	}
@@ -163,7 +149,13 @@ func (s *sink) examineOld(block int64, trust bool, buf []byte, g *sums) (holding
 	if hole {
 		return holdsZeros, Digest{}, nil
 	}
-	if err := readFull(s.dst, p, off); err != nil {
+	if s.journal != nil && s.journal.torn {
+		// After a flush that failed the cache may hold, as clean, what the disk does not.
+		_, err = s.readCold(p, off)
+	} else {
+		err = readFull(s.dst, p, off)
+	}
+	if err != nil {
 		return holdsUnknown, Digest{}, failed("read target", off, int64(len(p)), err)
 	}
 	if g == nil {
@@ -218,6 +210,19 @@ func (s *sink) readCold(p []byte, off int64) (Verification, error) {
 	return VerifiedCached, readFull(s.dst, p, off)
 }
 
+// valueOf returns the value of a block p that is equal to what the target holds. If nobody
+// has written the target since a pass ended, its journal has it; else it is computed, and
+// g gets those of the grains.
+func (s *sink) valueOf(block int64, p []byte, g *sums) (Digest, error) {
+	if s.journal != nil && s.journal.intact {
+		d, ok, err := s.journal.left(block)
+		if ok || err != nil {
+			return d, err
+		}
+	}
+	return sumBlock(p, block*blockSize, s.size, g), nil
+}
+
 // write writes those grains of the block p that are in mask; those in zeros too are
 // made zero with less work where the target can.
 func (s *sink) write(block int64, p []byte, mask, zeros uint16) error {
@@ -266,211 +271,6 @@ func (s *sink) writeGood(block int64, p []byte, bad []Range) error {
 	return nil
 }
 
-// done hands a block to the next checkpoint. It waits while too much is not durable:
-// what would be lost in a crash, and what a flush would take, is bounded.
-func (s *sink) done(ctx context.Context, f finished) error {
-	stop := context.AfterFunc(ctx, func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.room.Broadcast()
-	})
-	defer stop()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for s.unsynced >= s.most && s.failed == nil && ctx.Err() == nil {
-		select {
-		case s.full <- struct{}{}:
-		default:
-		}
-		s.room.Wait()
-	}
-	if err := cmp.Or(s.failed, context.Cause(ctx)); err != nil {
-		return err
-	}
-	f.check = f.mask
-	if f.same > 0 && s.journal != nil && s.journal.resumed {
-		f.check = allGrains(s.length(f.block)) // what a killed run wrote was not read back
-	}
-	s.pending = append(s.pending, f)
-	s.unsynced += f.written()
-	s.m.same.Add(f.same)
-	s.m.zero.Add(f.zero)
-	s.m.moved.Add(f.moved)
-	return nil
-}
-
-// count splits the n bytes of a block into those that were the same, zeros and moved.
-func (f *finished) count(n int, zeros uint16, have holding) {
-	for i := 0; i*grainSize < n; i++ {
-		size := int64(min(grainSize, n-i*grainSize))
-		bit := uint16(1) << i
-		switch {
-		case zeros&bit != 0 && (f.mask&bit != 0 || have == holdsZeros):
-			f.zero += size
-		case f.mask&bit != 0:
-			f.moved += size
-		default:
-			f.same += size
-		}
-	}
-}
-
-// written returns how much the block adds to what a crash could undo.
-func (f finished) written() int64 { return f.moved + grainSize/16 }
-
-// run makes checkpoints until finish is called or the context ends.
-func (s *sink) run(ctx context.Context) error {
-	defer close(s.ended)
-	tick := time.NewTicker(checkpointEvery)
-	defer tick.Stop()
-	for last := false; !last; {
-		select {
-		case <-tick.C:
-		case <-s.full:
-		case <-s.closing:
-			last = true
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		if err := s.checkpoint(ctx); err != nil {
-			s.mu.Lock()
-			s.failed = err
-			s.room.Broadcast()
-			s.mu.Unlock()
-			return err
-		}
-	}
-	return nil
-}
-
-// checkpoint makes durable what was done before it began. Blocks that are equal count
-// only after a flush too: a run that was killed may have written them.
-func (s *sink) checkpoint(ctx context.Context) error {
-	s.mu.Lock()
-	all := s.pending
-	s.pending = nil
-	s.mu.Unlock()
-	if len(all) == 0 {
-		return nil
-	}
-	slices.SortFunc(all, func(a, b finished) int { return cmp.Compare(a.block, b.block) })
-	var written int64
-	dirty := !s.synced
-	for _, f := range all {
-		written += f.written()
-		dirty = dirty || f.mask != 0
-	}
-	begun := time.Now()
-	if dirty {
-		if err := s.dst.Sync(); err != nil {
-			return &IOError{"sync", all[0].block * blockSize, written, err}
-		}
-		s.synced = true
-	}
-	took := time.Since(begun)
-	if !s.opt.SkipVerify {
-		if err := s.verify(ctx, all); err != nil {
-			return err
-		}
-	}
-	if s.journal != nil {
-		if err := s.journal.record(all); err != nil {
-			return err
-		}
-	}
-	for _, f := range all {
-		s.tree.add(f.block, f.value)
-		if !f.resumed {
-			s.m.durable.Add(min(blockSize, s.size-f.block*blockSize))
-		}
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.unsynced -= written
-	if took > checkpointEvery { // as much as it can flush in that time, and no more
-		s.most = max(leastUnsynced, int64(float64(written)*float64(checkpointEvery)/float64(took)))
-	} else {
-		s.most = min(2*s.most, mostUnsynced)
-	}
-	s.room.Broadcast()
-	return nil
-}
-
-// verify reads back the grains that were written, several blocks at once.
-func (s *sink) verify(ctx context.Context, all []finished) error {
-	var (
-		mu    sync.Mutex
-		next  int
-		first error
-		wg    sync.WaitGroup
-	)
-	take := func() *finished {
-		mu.Lock()
-		defer mu.Unlock()
-		for ; next < len(all) && first == nil && ctx.Err() == nil; next++ {
-			if f := &all[next]; f.check != 0 && f.g != nil {
-				next++
-				return f
-			}
-		}
-		return nil
-	}
-	for range s.opt.Workers {
-		wg.Go(func() {
-			buf := newBuffer()
-			defer freeBuffer(buf)
-			for f := take(); f != nil; f = take() {
-				how, err := s.verifyBlock(f, buf[:])
-				mu.Lock()
-				first = cmp.Or(first, err)
-				if s.readBack == NotVerified || how < s.readBack {
-					s.readBack = how
-				}
-				mu.Unlock()
-			}
-		})
-	}
-	wg.Wait()
-	return cmp.Or(first, ctx.Err())
-}
-
-func (s *sink) verifyBlock(f *finished, buf []byte) (how Verification, err error) {
-	base := f.block * blockSize
-	p := buf[:min(blockSize, s.size-base)]
-	how = VerifiedCold
-	err = runs(f.check, len(p), func(from, to int) error {
-		off := base + int64(from)
-		h, err := s.readCold(p[from:to], off)
-		how = min(how, h)
-		if err != nil {
-			return failed("verify", off, int64(to-from), err)
-		}
-		for at := from; at < to; at += grainSize {
-			g := p[at:min(at+grainSize, to)]
-			want, got := f.g[at/grainSize], sumGrain(g, base+int64(at))
-			if got != want {
-				// The page cache may have what was written, and the next run would compare
-				// with that.
-				if c, ok := s.dst.(interface{ dropCache() error }); ok {
-					c.dropCache()
-				}
-				return &ChecksumError{Offset: base + int64(at), Length: int64(len(g)), Want: want, Got: got}
-			}
-		}
-		return nil
-	})
-	return how, err
-}
-
-// finish makes the last checkpoint.
-func (s *sink) finish() error {
-	close(s.closing)
-	<-s.ended
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.failed
-}
-
 // root returns the digest of the image, after finish; false if a block is missing.
 func (s *sink) root() (Digest, bool) { return s.tree.root() }
 
@@ -481,7 +281,11 @@ func (s *sink) complete(d Digest) (State, error) {
 		state = Dirty
 	}
 	if s.journal != nil {
-		if err := s.journal.end(state, d); err != nil {
+		left, err := version(s.dst)
+		if err != nil {
+			return Incomplete, err
+		}
+		if err := s.journal.end(state, d, left); err != nil {
 			return Incomplete, err
 		}
 	}

@@ -3,8 +3,6 @@ package blockcopy
 import (
 	"fmt"
 	"os"
-
-	"golang.org/x/sys/unix"
 )
 
 // A SourceFile is a regular file, or a disk, that is read: on Linux a block device,
@@ -51,17 +49,14 @@ func (f *SourceFile) Identity() string { return identity(f.s) }
 // and "" for a disk. The error is ErrChanged if a file no longer has the size that it
 // had when it was opened.
 func (f *SourceFile) Version() (string, error) {
-	if !f.s.regular {
-		return "", nil
+	st, err := f.s.fstat()
+	if err == nil && f.s.regular && st.Size != f.s.size {
+		err = fmt.Errorf("%s: %w: it had %d bytes and has %d", f.s.path, ErrChanged, f.s.size, st.Size)
 	}
-	var st unix.Stat_t
-	if err := withDescriptor(f.s.file, func(fd int) error { return unix.Fstat(fd, &st) }); err != nil {
-		return "", &os.PathError{Op: "fstat", Path: f.s.path, Err: err}
+	if err != nil {
+		return "", err
 	}
-	if st.Size != f.s.size {
-		return "", fmt.Errorf("%s: %w: it had %d bytes and has %d", f.s.path, ErrChanged, f.s.size, st.Size)
-	}
-	return fmt.Sprintf("size %d mtime %d ctime %d", st.Size, st.Mtim.Nano(), st.Ctim.Nano()), nil
+	return f.s.version()
 }
 
 // Close closes the file. A second Close is os.ErrClosed.

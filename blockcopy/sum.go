@@ -11,25 +11,28 @@ import (
 // work. A source that can tell its own digest, as a DD can where b3sum is installed, is
 // asked.
 func Sum(ctx context.Context, src Source) (Digest, error) {
-	d, err := ask(ctx, src)
+	d, err := askDigest(ctx, src)
 	if errors.Is(err, errors.ErrUnsupported) {
-		d, err = readSum(ctx, src)
+		d, err = readSum(ctx, src, nil)
 	}
 	return d, err
 }
 
-func ask(ctx context.Context, src Source) (Digest, error) {
+func askDigest(ctx context.Context, src Source) (Digest, error) {
 	if s, ok := src.(Summer); ok {
 		return s.Sum(ctx)
 	}
 	return Digest{}, errors.ErrUnsupported
 }
 
-func readSum(parent context.Context, src Source) (Digest, error) {
+func readSum(parent context.Context, src Source, pace *pacer) (Digest, error) {
+	if err := checkSize(src); err != nil {
+		return Digest{}, err
+	}
 	ctx, cancel := context.WithCancelCause(parent)
 	defer cancel(nil)
 	o, _ := new(Options).withDefaults()
-	r := newReader(src, o, nil, newMeter(src.Size()))
+	r := newReader(src, o, pace, newMeter(src.Size()))
 	var (
 		next atomic.Int64
 		mu   sync.Mutex

@@ -194,6 +194,10 @@ func (t *TargetFile) NextData(off int64) (start, end int64, err error) { return 
 // Identity names the file or disk, as SourceFile's does.
 func (t *TargetFile) Identity() string { return identity(t.s) }
 
+// Version returns what SourceFile's does: it tells whether anybody has written a regular
+// file since a copy ended.
+func (t *TargetFile) Version() (string, error) { return t.s.version() }
+
 // WriteAt writes as io.WriterAt does. Any range will do, but only whole sectors are
 // quick on a disk. The error is an *IOError whose Offset is the first byte that was
 // not written, such as the end of a disk.
