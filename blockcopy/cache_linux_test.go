@@ -118,3 +118,44 @@ func TestAFileIsReadColdPastAStalePageCache(t *testing.T) {
 	assert.True(t, bytes.Equal(content[7:], p[7:]))
 	require.NoError(t, f.Close())
 }
+
+// rotten is a target whose disk damages what was flushed.
+type rotten struct {
+	*TargetFile
+	damage func()
+}
+
+func (r rotten) Sync() error {
+	err := r.TargetFile.Sync()
+	r.damage()
+	return err
+}
+
+func TestWhatTheDiskDamagedIsWrittenAgain(t *testing.T) {
+	for _, journal := range []string{"", filepath.Join(t.TempDir(), "journal")} {
+		image := newFile(t, make([]byte, 8<<20))
+		dir := mounted(t, loopOver(t, image))
+		content := bytes.Repeat([]byte("written by the copy, in a block of its own\n"), 10000)[:blockSize]
+		src := openSource(t, newFile(t, content))
+		f := openTarget(t, filepath.Join(dir, "disk0.img"), src.Size())
+		_, err := Copy(t.Context(), rotten{f, func() {
+			disk, err := os.ReadFile(image)
+			require.NoError(t, err)
+			alias, err := os.OpenFile(image, os.O_WRONLY, 0)
+			require.NoError(t, err)
+			_, err = alias.WriteAt([]byte("DAMAGED"), int64(bytes.Index(disk, content[:4096])))
+			require.NoError(t, err)
+			require.NoError(t, alias.Close())
+		}}, src, &Options{Journal: journal})
+		var wrong *ChecksumError
+		require.ErrorAs(t, err, &wrong)
+
+		_, err = Copy(t.Context(), f, src, &Options{Journal: journal})
+		require.NoError(t, err)
+		got := make([]byte, blockSize)
+		_, err = f.ReadCold(got, 0)
+		require.NoError(t, err)
+		assert.True(t, bytes.Equal(content, got), "what the disk has")
+		require.NoError(t, f.Close())
+	}
+}

@@ -280,10 +280,13 @@ func (t *TargetFile) Sync() error {
 	if err != nil {
 		// Linux takes what it could not write for clean, and shows it to the next run,
 		// which would find no difference to the source.
-		err = errors.Join(err, dropCache(t.s.file))
+		err = errors.Join(err, t.dropCache())
 	}
 	return err
 }
+
+// dropCache makes ReadAt return what the disk has.
+func (t *TargetFile) dropCache() error { return dropCache(t.s.file) }
 
 // ReadCold reads like ReadAt, but from the disk in place of the page cache. It is
 // errors.ErrUnsupported where the system has no way, such as on tmpfs. What was
