@@ -33,8 +33,8 @@ func Copy(ctx context.Context, dst Target, src Source, opt *Options) (Result, er
 	if err := checkSize(src); err != nil {
 		return Result{}, err
 	}
-	if t, ok := dst.(interface{ checkSource(Source) error }); ok {
-		if err := t.checkSource(src); err != nil {
+	if t, ok := dst.(interface{ CheckSource(Source) error }); ok {
+		if err := t.CheckSource(src); err != nil {
 			return Result{}, err
 		}
 	}

@@ -308,7 +308,7 @@ func TestTheSameDiskAtBothEnds(t *testing.T) {
 	check := func(target *TargetFile, source string, same bool) {
 		t.Helper()
 		src := openSource(t, source)
-		err := target.checkSource(src)
+		err := target.CheckSource(src)
 		if same {
 			assert.ErrorIs(t, err, ErrSameDevice, "%s to %s", source, target.Path())
 		} else {
@@ -350,10 +350,10 @@ func TestAFileOnTheSourceIsNoTarget(t *testing.T) {
 	device := loopOver(t, newFile(t, make([]byte, 8<<20)))
 	dir := mounted(t, device)
 	target := openTarget(t, filepath.Join(dir, "disk0.img"), 4096)
-	assert.ErrorIs(t, target.checkSource(openSource(t, device)), ErrSameDevice)
+	assert.ErrorIs(t, target.CheckSource(openSource(t, device)), ErrSameDevice)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "other"), []byte("x"), 0o600))
 	other := openSource(t, filepath.Join(dir, "other"))
-	assert.NoError(t, target.checkSource(other))
+	assert.NoError(t, target.CheckSource(other))
 	require.NoError(t, other.Close())
 	require.NoError(t, target.Close())
 }

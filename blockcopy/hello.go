@@ -77,9 +77,6 @@ type hello struct {
 	Version string `json:"version,omitempty"` // of the source, when the pass began
 }
 
-// passName returns a pass as hello has it.
-func passName(p Pass) string { return [...]string{Full: "full", Live: "live", Final: "final"}[p] }
-
 // fits returns why this end and the other one cannot work together; nil if they can.
 func (h hello) fits(other hello) error {
 	switch {

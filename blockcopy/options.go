@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"strconv"
 	"time"
 )
 
@@ -99,6 +100,9 @@ const (
 	Final
 )
 
+// String returns "full", "live" or "final".
+func (p Pass) String() string { return name(p, "full", "live", "final") }
+
 // Options are the knobs of a copy. The zero value, and nil, is a Full pass that
 // compares with what the target holds, verifies what it wrote and keeps no journal.
 type Options struct {
@@ -185,6 +189,9 @@ const (
 	Complete
 )
 
+// String returns "incomplete", "dirty" or "complete".
+func (s State) String() string { return name(s, "incomplete", "dirty", "complete") }
+
 // Verification says how what was written was checked.
 type Verification int
 
@@ -196,6 +203,18 @@ const (
 	// VerifiedCold: it was read back past the page cache.
 	VerifiedCold
 )
+
+// String returns a sentence's end, such as "read back past the page cache".
+func (v Verification) String() string {
+	return name(v, "nothing was read back", "read back, perhaps from the page cache", "read back past the page cache")
+}
+
+func name[T ~int](i T, names ...string) string {
+	if i < 0 || int(i) >= len(names) {
+		return strconv.Itoa(int(i))
+	}
+	return names[i]
+}
 
 // A Range is a part of the image, in bytes.
 type Range struct{ Offset, Length int64 }

@@ -35,7 +35,7 @@ func Receive(ctx context.Context, rw io.ReadWriteCloser, dst Target, opt *Option
 	m := newMeter(0)
 	r := &receiver{link: newLink(rw, 0, m), opt: o}
 	r.takes, r.link.handle, r.awaited = true, r.take, r.owed
-	stop, err := r.start(ctx, hello{Role: receiving, Pass: passName(o.Pass), SHA256: o.SHA256})
+	stop, err := r.start(ctx, hello{Role: receiving, Pass: o.Pass.String(), SHA256: o.SHA256})
 	if err != nil {
 		rw.Close()
 		return Result{}, err
@@ -248,7 +248,7 @@ func (r *receiver) take(kind frameKind, p []byte, buf *[mostFrame]byte) error {
 	case kind == frameHello && r.peer == nil:
 		peer, err := decodeText[hello](kind, p)
 		if err == nil {
-			err = hello{Role: receiving, Pass: passName(r.opt.Pass)}.fits(*peer)
+			err = hello{Role: receiving, Pass: r.opt.Pass.String()}.fits(*peer)
 		}
 		if err == nil {
 			r.peer = peer

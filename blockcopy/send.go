@@ -45,7 +45,7 @@ func Send(ctx context.Context, rw io.ReadWriteCloser, src Source, opt *Options) 
 	}
 	s.link.handle, s.awaited = s.take, s.owed
 	stop, err := s.start(ctx, hello{
-		Role: sending, Pass: passName(o.Pass), SHA256: o.SHA256,
+		Role: sending, Pass: o.Pass.String(), SHA256: o.SHA256,
 		Size: s.size, Source: identityOf(src), Version: before,
 	})
 	if err != nil {
@@ -185,7 +185,7 @@ func (s *sender) take(kind frameKind, p []byte, buf *[mostFrame]byte) error {
 	case kind == frameHello && s.peer == nil:
 		peer, err := decodeText[hello](kind, p)
 		if err == nil {
-			err = hello{Role: sending, Pass: passName(s.opt.Pass)}.fits(*peer)
+			err = hello{Role: sending, Pass: s.opt.Pass.String()}.fits(*peer)
 		}
 		if err == nil {
 			s.peer = peer

@@ -65,9 +65,9 @@ func (f *SourceFile) Close() error { return f.s.file.Close() }
 // opened is how a target finds the file below a source that embeds it.
 func (f *SourceFile) opened() *storage { return f.s }
 
-// checkSource refuses a source that is the target, or lies on it, or has the target
-// lying on it. The error matches ErrSameDevice.
-func (t *TargetFile) checkSource(src Source) error {
+// CheckSource returns ErrSameDevice, wrapped, for a source that is the target, or lies
+// on it, or has the target lying on it, whatever their paths are. Copy calls it.
+func (t *TargetFile) CheckSource(src Source) error {
 	from, ok := src.(interface{ opened() *storage })
 	if !ok {
 		return nil

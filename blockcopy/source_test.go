@@ -143,14 +143,14 @@ func TestTheSameFileAtBothEnds(t *testing.T) {
 	for _, same := range []string{path, hard, soft} {
 		src := openSource(t, same)
 		for _, s := range []Source{src, wrapped{src}} {
-			err := target.checkSource(s)
+			err := target.CheckSource(s)
 			require.ErrorIs(t, err, ErrSameDevice, same)
 			assert.Contains(t, err.Error(), path)
 			assert.Contains(t, err.Error(), same)
 		}
 	}
-	assert.NoError(t, target.checkSource(openSource(t, other)))
-	assert.NoError(t, target.checkSource(foreign{openSource(t, other)}))
+	assert.NoError(t, target.CheckSource(openSource(t, other)))
+	assert.NoError(t, target.CheckSource(foreign{openSource(t, other)}))
 }
 
 // Size is that of the moment of OpenSource: a copy of what was cut off, or came since,

@@ -63,6 +63,11 @@ func (c *call) plan(ctx context.Context, src, dst place) error {
 	if err != nil {
 		return err
 	}
+	if src.host == "" && dst.host == "" {
+		if err := differ(src.path, dst.path); err != nil {
+			return err
+		}
+	}
 	to, err := c.lookAt(ctx, dst, "target")
 	switch {
 	case err != nil:
@@ -78,6 +83,24 @@ func (c *call) plan(ctx context.Context, src, dst place) error {
 		err = exit(3)
 	}
 	return err
+}
+
+// differ refuses two paths that lead to one device.
+func differ(src, dst string) error {
+	from, err := blockcopy.OpenSource(src)
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	if _, err := os.Stat(dst); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	to, err := blockcopy.OpenTarget(dst, -1)
+	if err != nil {
+		return err
+	}
+	defer to.Close()
+	return to.CheckSource(from)
 }
 
 // A look is what there is at an end.
@@ -134,7 +157,7 @@ func (c *call) look(end, path string) (look, error) {
 	case r.State == blockcopy.Complete:
 		l.Journal += ": complete; whether SRC has changed since, only another pass tells"
 	default:
-		l.Journal += fmt.Sprintf(": %s, %s done", stateName(r.State), size(r.Durable))
+		l.Journal += fmt.Sprintf(": %s, %s done", r.State, size(r.Durable))
 	}
 	return l, err
 }

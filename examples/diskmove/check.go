@@ -77,7 +77,7 @@ func status(_ context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	s := map[string]any{"state": stateName(r.State), "size": r.Size, "durable": r.Durable}
+	s := map[string]any{"state": r.State.String(), "size": r.Size, "durable": r.Durable}
 	digest := "none yet"
 	if r.State != blockcopy.Incomplete {
 		s["digest"], digest = r.Digest, r.Digest.String()

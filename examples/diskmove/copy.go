@@ -65,9 +65,9 @@ func copyDisk(ctx context.Context, c *call) error {
 		c.report(r, src, dst)
 		return err
 	}
-	attrs := append(counts(r.Progress), "state", stateName(r.State))
+	attrs := append(counts(r.Progress), "state", r.State.String())
 	if r.State != blockcopy.Incomplete {
-		attrs = append(attrs, "digest", r.Digest, "sha256", fmt.Sprintf("%x", r.SHA256), "verified", verifiedName(r.Verified))
+		attrs = append(attrs, "digest", r.Digest, "sha256", fmt.Sprintf("%x", r.SHA256), "verified", r.Verified.String())
 	}
 	if r.State == blockcopy.Dirty {
 		attrs = append(attrs, "next", c.next())
@@ -150,7 +150,7 @@ func isDevice(path string) bool {
 // report tells what a copy did, on failure too.
 func (c *call) report(r blockcopy.Result, src, dst place) {
 	if r.State != blockcopy.Incomplete || r.Durable > 0 {
-		fmt.Printf("%s: %s of %s in %s: %s\n", stateName(r.State), size(r.Durable), size(r.Size), r.Elapsed.Round(time.Millisecond), shares(r.Progress))
+		fmt.Printf("%s: %s of %s in %s: %s\n", r.State, size(r.Durable), size(r.Size), r.Elapsed.Round(time.Millisecond), shares(r.Progress))
 	}
 	for _, bad := range r.Bad {
 		fmt.Printf("not readable: %d bytes at %d of %s\n", bad.Length, bad.Offset, src)
@@ -158,7 +158,7 @@ func (c *call) report(r blockcopy.Result, src, dst place) {
 	if r.State == blockcopy.Incomplete {
 		return
 	}
-	fmt.Printf("verified: %s\nBLAKE3: %s\n", verifiedName(r.Verified), r.Digest)
+	fmt.Printf("verified: %s\nBLAKE3: %s\n", r.Verified, r.Digest)
 	if r.SHA256 != nil {
 		fmt.Printf("SHA-256: %x\n", r.SHA256)
 	}
@@ -171,11 +171,6 @@ func (c *call) report(r blockcopy.Result, src, dst place) {
 	if r.State == blockcopy.Dirty {
 		fmt.Printf("The source was in use, so the target is of no use yet. Stop the source, then:\n    %s\n", c.next())
 	}
-}
-
-func verifiedName(v blockcopy.Verification) string {
-	return map[blockcopy.Verification]string{blockcopy.NotVerified: "nothing had to be written, or -no-verify",
-		blockcopy.VerifiedCached: "read back, perhaps from the page cache", blockcopy.VerifiedCold: "read back past the page cache"}[v]
 }
 
 // next is the command that ends what a live pass began.

@@ -77,7 +77,3 @@ func size(n int64) string {
 	}
 	return strings.Replace(fmt.Sprintf("%.1f %s", value, unit), ".0 ", " ", 1)
 }
-
-func stateName(s blockcopy.State) string {
-	return map[blockcopy.State]string{blockcopy.Incomplete: "incomplete", blockcopy.Dirty: "dirty", blockcopy.Complete: "complete"}[s]
-}
