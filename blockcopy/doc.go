@@ -22,7 +22,7 @@
 //     and had the right digest. Result.Verified says whether the system allowed that.
 //   - The journal never says more than the disk holds, at any instant, whatever is lost
 //     when the power goes out: the data are flushed, then read back, then the journal is
-//     written and flushed. The most that is done twice is half a second's work.
+//     written and flushed, every half second. What came after that is done twice.
 //   - What an earlier run has done is read again before it counts, because the target may
 //     have been used since. Options.TrustJournal spares that, and says what it risks.
 //   - A journal of another source, target or size is refused, and so is a target that is

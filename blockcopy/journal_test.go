@@ -205,3 +205,48 @@ func sealed(file []byte) []byte {
 	}
 	return file
 }
+
+// TestWhatDoesNotGoOn: blocks of another version of the source, or of a pass over a source
+// in use, are not of this one.
+func TestWhatDoesNotGoOn(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		pass    Pass
+		version string
+		next    Pass
+		resumes bool
+	}{
+		{"the same", Full, "1", Full, true},
+		{"another version", Full, "2", Full, false},
+		{"another version, live", Live, "2", Live, true},
+		{"final after live", Live, "1", Final, false},
+		{"full after final", Final, "1", Full, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "journal")
+			dst := newDisk(&power{left: 30, rand: never().rand}, make(memory, testSize))
+			_, err := Copy(t.Context(), dst, named{image(1, testSize), "", "1"}, &Options{Pass: c.pass, Journal: path, Workers: 1, unsynced: 1})
+			require.ErrorIs(t, err, errPower)
+			dst.power = never()
+			state, err := ReadState(path)
+			require.NoError(t, err)
+			require.NotZero(t, state.Durable)
+			src := image(1, testSize)
+			if !c.resumes {
+				src = image(4, testSize)
+			}
+			r, err := Copy(t.Context(), dst, named{src, "", c.version}, &Options{Pass: c.next, Journal: path})
+			require.NoError(t, err)
+			assert.Equal(t, c.resumes, r.Resumed > 0)
+			assert.Equal(t, []byte(src), dst.media)
+		})
+	}
+}
+
+func TestASlotCountsAtItsPlaceOnly(t *testing.T) {
+	slot := appendSlot(nil, 3, Digest{1}, 7)
+	_, number := decodeSlot(slot, 3)
+	assert.Equal(t, uint32(7), number)
+	_, number = decodeSlot(slot, 4)
+	assert.Zero(t, number)
+}

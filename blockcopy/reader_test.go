@@ -145,3 +145,52 @@ func TestARecheckKeepsTheRate(t *testing.T) {
 		assert.GreaterOrEqual(t, time.Since(begun), 15*time.Second)
 	})
 }
+
+// extents is a source, or what a target has, that knows its data to the grain.
+type extents struct{ content *memory }
+
+func (e extents) NextData(off int64) (start, end int64, err error) {
+	m := *e.content
+	data := func(at int64) bool {
+		return zeroGrains(m[at:min(at+grainSize, int64(len(m)))]) == 0
+	}
+	for start = off; start < int64(len(m)) && !data(start); {
+		start += grainSize
+	}
+	if start >= int64(len(m)) {
+		return 0, 0, io.EOF
+	}
+	for end = start; end < int64(len(m)) && data(end); {
+		end += grainSize
+	}
+	return start, min(end, int64(len(m))), nil
+}
+
+type sparseSource struct {
+	memory
+	extents
+}
+
+type sparseDisk struct {
+	*disk
+	extents
+}
+
+// TestHolesAtBothEnds: a block that begins in a hole and ends in data has data, also if
+// others are asked for first, and zeros are not written over holes.
+func TestHolesAtBothEnds(t *testing.T) {
+	src := make(memory, 40*blockSize+5)
+	for _, grain := range []int{7*grains + 15, 20 * grains, 21*grains + 1, 40 * grains} {
+		src[grain*grainSize+3] = 1
+	}
+	for _, workers := range []int{1, 4} {
+		had := make(memory, len(src))
+		had[11*blockSize+2*grainSize] = 1
+		dst := newDisk(never(), had)
+		r, err := Copy(t.Context(), sparseDisk{dst, extents{&had}}, sparseSource{src, extents{&src}}, &Options{Workers: workers})
+		require.NoError(t, err)
+		assert.Equal(t, []byte(src), dst.media)
+		assert.Equal(t, int64(3*grainSize+5), r.Moved)
+		assert.Equal(t, 5, dst.count-1, "writes: one for each grain that differs")
+	}
+}
