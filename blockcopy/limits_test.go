@@ -4,6 +4,8 @@ import (
 	"context"
 	"io"
 	"net"
+	"runtime"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -149,4 +151,25 @@ func TestAcknowledgementsOnlyGrow(t *testing.T) {
 		assert.Equal(t, c.ok, err == nil, "%d: %v", c.taken, err)
 	}
 	assert.Zero(t, s.onLink)
+}
+
+// empty is a stream that has nothing to say, and does not wait.
+type empty struct{ reads atomic.Int64 }
+
+func (e *empty) Read(p []byte) (int, error)  { e.reads.Add(1); runtime.Gosched(); return 0, nil }
+func (e *empty) Write(p []byte) (int, error) { return len(p), nil }
+func (e *empty) Close() error                { return nil }
+
+// TestNobodyReadsAnEmptyStreamForEver: not after the end.
+func TestNobodyReadsAnEmptyStreamForEver(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	rw := new(empty)
+	_, err := Send(ctx, rw, filled(9), nil)
+	require.ErrorIs(t, err, context.Canceled)
+	reads := rw.reads.Load()
+	for range 1000 {
+		runtime.Gosched()
+	}
+	assert.Equal(t, reads, rw.reads.Load())
 }

@@ -349,7 +349,10 @@ func (r linkReader) Read(p []byte) (int, error) {
 	for {
 		n, err := l.rw.Read(p)
 		if n == 0 && err == nil && len(p) > 0 {
-			continue // still nothing, for the watch too
+			if l.ctx.Err() == nil {
+				continue // still nothing, for the watch too
+			}
+			err = io.ErrNoProgress
 		}
 		if l.takes {
 			l.m.sent.Add(int64(n))

@@ -25,7 +25,8 @@ const mostBadRanges = 1 << 16
 // the next Receive goes on from there.
 //
 // Receive closes rw before it returns. When ctx ends it does so within a second. What
-// went wrong at the other end is a *RemoteError.
+// went wrong at the other end is a *RemoteError. An error together with the State Complete
+// or Dirty says that the target is as it shall be, and that the sender could not be told.
 func Receive(ctx context.Context, rw io.ReadWriteCloser, dst Target, opt *Options) (Result, error) {
 	o, err := opt.withDefaults()
 	if err != nil {
