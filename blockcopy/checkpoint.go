@@ -248,6 +248,11 @@ func (s *sink) verifyBlock(f *finished, buf []byte) (how Verification, err error
 			g := p[at:min(at+grainSize, to)]
 			want, got := f.g[at/grainSize], sumGrain(g, base+int64(at))
 			if got != want {
+				// The page cache may have what was written, and the next run would compare
+				// with that.
+				if c, ok := s.dst.(interface{ dropCache() error }); ok {
+					c.dropCache()
+				}
 				return &ChecksumError{Offset: base + int64(at), Length: int64(len(g)), Want: want, Got: got}
 			}
 		}

@@ -87,6 +87,12 @@ func (c *command) run(cmd *exec.Cmd, input bool) error {
 	cmd.Stdout, c.stdout = w, r
 	theirs = append(theirs, w)
 	enlarge(r)
+	// A program of another user, such as sudo, takes no signal from this one, and ends
+	// once nobody reads what it writes.
+	cmd.Cancel = func() error {
+		c.stdout.Close()
+		return cmd.Process.Kill()
+	}
 	if input {
 		r, w, err := os.Pipe()
 		if err != nil {
@@ -98,6 +104,7 @@ func (c *command) run(cmd *exec.Cmd, input bool) error {
 		enlarge(w)
 		cmd.Cancel = func() error {
 			c.stdin.Close() // a far program that is asked to end still writes its journal
+			time.AfterFunc(cancelGrace, func() { c.stdout.Close() })
 			return nil
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"os"
 	"os/exec"
 	"strings"
 	"syscall"
@@ -194,4 +195,40 @@ func TestASSHConnectionThatIsKilledInTheMiddleIsAnError(t *testing.T) {
 	var exit *exec.ExitError
 	require.ErrorAs(t, err, &exit)
 	assert.Equal(t, 255, exit.ExitCode())
+}
+
+// A program of another user, such as sudo or what it runs, takes no signals from this
+// one. It ends when nobody reads what it writes.
+func TestAProgramThatCannotBeKilled(t *testing.T) {
+	const child = "BLOCKCOPY_TEST_KILL"
+	other := []string{"setpriv", "--reuid=65534", "--clear-groups", "sh", "-c", "echo $$; exec cat /dev/zero"}
+	if os.Getenv(child) != "" {
+		c, err := start(t.Context(), other, false)
+		require.NoError(t, err)
+		require.ErrorIs(t, syscall.Kill(readPID(t, c), 0), syscall.EPERM, "or this test shows nothing")
+		require.NoError(t, (&ddRange{cmd: c}).Close())
+
+		ctx, cancel := context.WithCancel(t.Context())
+		stream, err := Command(ctx, other...)
+		require.NoError(t, err)
+		readPID(t, stream)
+		cancel()
+		assert.ErrorIs(t, stream.Close(), context.Canceled)
+
+		stream, err = Command(t.Context(), other...)
+		require.NoError(t, err)
+		assert.Error(t, stream.Close())
+		return
+	}
+	if os.Geteuid() != 0 {
+		if os.Getenv("REHOST_REAL") == "require" {
+			t.Fatal("only root can do this")
+		}
+		t.Skip("only root can do this")
+	}
+	lab.Need(t, "setpriv")
+	cmd := exec.CommandContext(t.Context(), "setpriv", "--bounding-set=-kill", "--inh-caps=-kill", os.Args[0], "-test.run=^TestAProgramThatCannotBeKilled$", "-test.timeout=20s")
+	cmd.Env = append(os.Environ(), child+"=1")
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, string(out))
 }

@@ -33,6 +33,7 @@ type compression struct {
 const (
 	firstSpeed = 500e6 // until it has been measured
 	mostPause  = 64
+	cheap      = 16 // a link slower by this factor leaves time to try every block
 )
 
 func newCompression() *compression { return &compression{speed: firstSpeed, pause: 1} }
@@ -45,7 +46,7 @@ func (c *compression) pays(link float64) bool {
 	if link <= 0 || link >= c.speed/2 {
 		return false
 	}
-	if c.skip > 0 {
+	if c.skip > 0 && link > c.speed/cheap {
 		c.skip--
 		return false
 	}

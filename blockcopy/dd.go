@@ -15,8 +15,9 @@ import (
 )
 
 // A DD is a Source that is read by plain dd, mostly on a host that has nothing of
-// this package. It is a RangeReader and an Identifier, and cannot be written. As
-// nothing there computes digests, a delta must read all of it over the link.
+// this package. It is a RangeReader, an Identifier and a Checker, and cannot be
+// written. As nothing there computes digests, a delta must read all of it over the
+// link.
 //
 // Each request is a program of its own. With ssh that is one login each, which a
 // ControlMaster in the user's ssh_config(5) saves.
@@ -25,6 +26,13 @@ type DD struct {
 	argv []string
 	path string
 	size int64
+	stat fileStat // of a device the zero value
+}
+
+// A fileStat is the stat(1) that knows a regular file.
+type fileStat struct {
+	words []string
+	base  int // of the mode's digits
 }
 
 // NewDD returns the Source that is the device or file path behind a command, which
@@ -48,7 +56,7 @@ func NewDD(ctx context.Context, path string, argv ...string) (*DD, error) {
 	}
 	d := &DD{ctx: ctx, argv: argv, path: path}
 	var err error
-	if d.size, err = d.findSize(ctx); err != nil {
+	if d.size, d.stat, err = d.findSize(ctx); err != nil {
 		return nil, err
 	}
 	return d, nil
@@ -76,6 +84,23 @@ func (d *DD) Identity() string {
 	return strings.Join(append(append([]string{"dd"}, d.argv...), d.path, strconv.FormatInt(d.size, 10)), " ")
 }
 
+// Version returns what stat(1) says of a regular file: its size, time of change and
+// time of status change; and "" for a device. The error is ErrChanged if the file no
+// longer has the size that it had.
+func (d *DD) Version() (string, error) {
+	if d.stat.words == nil {
+		return "", nil
+	}
+	text, err := d.output(d.ctx, d.stat.words...)
+	if err != nil {
+		return "", err
+	}
+	if size, ok := regular(text, d.stat.base); !ok || size != d.size {
+		return "", fmt.Errorf("%q: %w: it had %d bytes, stat says %q", d.path, ErrChanged, d.size, text)
+	}
+	return text, nil
+}
+
 // ReadAt runs one dd: ReadRange is for those who need much.
 func (d *DD) ReadAt(p []byte, off int64) (int, error) {
 	if off < 0 {
@@ -98,9 +123,10 @@ func (d *DD) ReadAt(p []byte, off int64) (int, error) {
 // they are no multiples of 256 KiB, is thrown away: raw devices of the BSDs are read
 // in whole sectors only.
 //
-// The last byte is given only when dd, and ssh if there is one, have ended well. If
-// they have not, or bytes are missing, the error is an *IOError with the offset of
-// the first byte that is missing, and holds the *CommandError.
+// The last byte is given only when dd, and ssh if there is one, have ended well, and
+// have given as many bytes as there are. If they have not, or bytes are missing, the
+// error is an *IOError with the offset of the first byte that is missing, and holds
+// the *CommandError; if there were too many, ErrChanged.
 func (d *DD) ReadRange(ctx context.Context, off, n int64) (io.ReadCloser, error) {
 	if n <= 0 {
 		return io.NopCloser(strings.NewReader("")), nil
@@ -111,7 +137,8 @@ func (d *DD) ReadRange(ctx context.Context, off, n int64) (io.ReadCloser, error)
 	if err != nil {
 		return nil, &IOError{Op: "read", Offset: off, Length: n, Err: err}
 	}
-	return &ddRange{cmd: cmd, skip: off - first*blockSize, off: off, left: n}, nil
+	end := min((last+1)*blockSize, max(d.size, off+n))
+	return &ddRange{cmd: cmd, skip: off - first*blockSize, off: off, left: n, excess: end - off - n}, nil
 }
 
 func (d *DD) start(ctx context.Context, words ...string) (*command, error) {
@@ -125,6 +152,8 @@ type ddRange struct {
 	off  int64 // of the next byte
 	left int64 // bytes still to give
 	err  error
+
+	excess int64 // bytes behind the range
 }
 
 func (r *ddRange) Read(p []byte) (int, error) {
@@ -141,7 +170,11 @@ func (r *ddRange) Read(p []byte) (int, error) {
 		n, err = r.cmd.Read(p[:min(int64(len(p)), r.left)])
 	}
 	if err == nil && int64(n) == r.left {
-		_, err = io.Copy(io.Discard, r.cmd)
+		var excess int64
+		excess, err = io.Copy(io.Discard, r.cmd)
+		if err == nil && excess != r.excess {
+			err = fmt.Errorf("%w, or the far shell prints what is not of it: %d bytes too many", ErrChanged, excess-r.excess)
+		}
 		if err == nil {
 			r.off, r.left, r.err = r.off+r.left, 0, io.EOF
 			return n, nil
@@ -185,16 +218,17 @@ func (d *DD) output(ctx context.Context, words ...string) (string, error) {
 // findSize asks every program that may know the size. The formats of stat stand in
 // the same word as their option, because a word that begins with % is special to
 // some shells. Each has the file's type too: the size of a device is 0 there.
-func (d *DD) findSize(ctx context.Context) (int64, error) {
+func (d *DD) findSize(ctx context.Context) (size int64, stat fileStat, err error) {
 	var tried []error
 	for _, ask := range []struct {
 		words []string
+		base  int // 0: it is no stat
 		size  func(text string) (int64, bool)
 	}{
-		{[]string{"blockdev", "--getsize64", d.path}, decimal},
-		{[]string{"stat", "-L", "-c%f:%s", d.path}, func(text string) (int64, bool) { return regular(text, 16) }},
-		{[]string{"stat", "-L", "-f%p:%z", d.path}, func(text string) (int64, bool) { return regular(text, 8) }},
-		{[]string{"diskinfo", d.path}, func(text string) (int64, bool) {
+		{words: []string{"blockdev", "--getsize64", d.path}, size: decimal},
+		{words: []string{"stat", "-L", "-c%f:%s:%y:%z", d.path}, base: 16},
+		{words: []string{"stat", "-L", "-f%p:%z:%Fm:%Fc", d.path}, base: 8},
+		{words: []string{"diskinfo", d.path}, size: func(text string) (int64, bool) {
 			if fields := strings.Fields(text); len(fields) > 2 { // name, sector size, size in bytes
 				return decimal(fields[2])
 			}
@@ -203,8 +237,12 @@ func (d *DD) findSize(ctx context.Context) (int64, error) {
 	} {
 		text, err := d.output(ctx, ask.words...)
 		if err == nil {
-			if size, ok := ask.size(text); ok {
-				return size, nil
+			if ask.base != 0 {
+				if size, ok := regular(text, ask.base); ok {
+					return size, fileStat{ask.words, ask.base}, nil
+				}
+			} else if size, ok := ask.size(text); ok {
+				return size, fileStat{}, nil
 			}
 			err = &CommandError{Args: append(append([]string(nil), d.argv...), ask.words...), Err: fmt.Errorf("%q is not a size", text)}
 		}
@@ -213,7 +251,7 @@ func (d *DD) findSize(ctx context.Context) (int64, error) {
 			break // the others would fail in the same way
 		}
 	}
-	return 0, fmt.Errorf("size of %q: %w", d.path, errors.Join(tried...))
+	return 0, fileStat{}, fmt.Errorf("size of %q: %w", d.path, errors.Join(tried...))
 }
 
 // unreachable says whether the command itself failed, and not what it was to run:
@@ -228,13 +266,14 @@ func decimal(text string) (int64, bool) {
 	return size, err == nil && size >= 0
 }
 
-// regular returns the size from "mode:size" of a regular file. The mode has the
-// given base, the bits of its type are those of POSIX systems everywhere.
+// regular returns the size from "mode:size:times" of a regular file. The mode has
+// the given base, the bits of its type are those of POSIX systems everywhere.
 func regular(text string, base int) (int64, bool) {
 	const typeMask, typeRegular = 0o170000, 0o100000
 	before, after, _ := strings.Cut(text, ":")
 	mode, err := strconv.ParseUint(before, base, 32)
-	size, ok := decimal(after)
+	number, _, _ := strings.Cut(after, ":")
+	size, ok := decimal(number)
 	return size, ok && err == nil && mode&typeMask == typeRegular
 }
 

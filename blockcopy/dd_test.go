@@ -26,6 +26,7 @@ var _ interface {
 	Source
 	RangeReader
 	Identifier
+	Checker
 } = (*DD)(nil)
 
 // imageFile makes a file of random bytes.
@@ -235,6 +236,56 @@ func TestTheStatusOfDDAndTheBytesMustBothBeRight(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A line that the far shell prints ahead of the bytes would move them all.
+func TestMoreBytesThanThereAre(t *testing.T) {
+	path, content := imageFile(t, oddSize)
+	far := program(t, t.TempDir(), "far", `case $1 in dd) echo Welcome; esac; exec "$@"`)
+	d, err := NewDD(t.Context(), path, far)
+	require.NoError(t, err)
+	for _, r := range []Range{{0, oddSize}, {blockSize, grainSize}} {
+		from, err := d.ReadRange(t.Context(), r.Offset, r.Length)
+		require.NoError(t, err)
+		got, err := io.ReadAll(from)
+		assert.ErrorIs(t, err, ErrChanged)
+		assert.Less(t, int64(len(got)), r.Length)
+		require.NoError(t, from.Close())
+	}
+	d, err = NewDD(t.Context(), path)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(path, append(content, 1), 0o600))
+	_, err = d.ReadAt(make([]byte, 1), oddSize-1)
+	assert.ErrorIs(t, err, ErrChanged, "it has grown")
+}
+
+func TestAFarFileThatChangesHasAnotherVersion(t *testing.T) {
+	lab.Need(t, "stat")
+	path, content := imageFile(t, 1000)
+	d, err := NewDD(t.Context(), path)
+	require.NoError(t, err)
+	first, err := d.Version()
+	require.NoError(t, err)
+	again, err := d.Version()
+	require.NoError(t, err)
+	assert.Equal(t, first, again)
+	info, err := os.Stat(path)
+	require.NoError(t, err)
+	require.NoError(t, os.Chtimes(path, info.ModTime(), info.ModTime().Add(1)))
+	later, err := d.Version()
+	require.NoError(t, err)
+	assert.NotEqual(t, first, later)
+	require.NoError(t, os.WriteFile(path, content[:999], 0o600))
+	_, err = d.Version()
+	assert.ErrorIs(t, err, ErrChanged)
+
+	bin := t.TempDir()
+	program(t, bin, "blockdev", "echo 4096")
+	d, err = NewDD(t.Context(), "/dev/vms/senate", "env", "PATH="+bin)
+	require.NoError(t, err)
+	version, err := d.Version()
+	require.NoError(t, err)
+	assert.Empty(t, version, "of a device it cannot be known")
 }
 
 func TestAConnectionOfDDThatIsKilledInTheMiddle(t *testing.T) {

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
+	"unicode"
 )
 
 // protocolVersion is raised whenever the two ends of different versions could
@@ -129,8 +131,14 @@ func newFailure(err error) *failure {
 	return f
 }
 
+// err returns the other end's error. What it says may be shown on a terminal.
 func (f *failure) err() error {
-	e := &RemoteError{Message: f.Message}
+	e := &RemoteError{Message: strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) || r == '\n' {
+			return r
+		}
+		return ' '
+	}, f.Message)}
 	switch {
 	case f.Kind == "changed":
 		e.Err = ErrChanged
@@ -152,15 +160,16 @@ func textFrame(kind frameKind, v any) (frame, error) {
 	return frame{p: sealFrame(append(beginFrame(nil, kind), text...))}, nil
 }
 
-// decodeText reads a payload of JSON, which holds nothing that v has not.
-func decodeText(kind frameKind, p []byte, v any) error {
+// decodeText reads a payload of JSON, which holds nothing that T has not.
+func decodeText[T any](kind frameKind, p []byte) (*T, error) {
 	d := json.NewDecoder(bytes.NewReader(p))
 	d.DisallowUnknownFields()
+	v := new(T)
 	if err := d.Decode(v); err != nil {
-		return broken("a frame of kind %d: %v", kind, err)
+		return nil, broken("a frame of kind %d: %v", kind, err)
 	}
 	if rest := p[d.InputOffset():]; len(rest) > 0 {
-		return broken("a frame of kind %d goes on after its end with %q", kind, rest[:min(len(rest), 20)])
+		return nil, broken("a frame of kind %d goes on after its end with %q", kind, rest[:min(len(rest), 20)])
 	}
-	return nil
+	return v, nil
 }

@@ -12,8 +12,14 @@ import (
 // seekData finds the first range with data from off by lseek(2). A filesystem that
 // knows of no holes says that all is data, or that it does not understand.
 func seekData(f *os.File, off, size int64) (start, end int64, err error) {
-	fd := int(f.Fd())
-	start, err = unix.Seek(fd, off, unix.SEEK_DATA)
+	seek := func(from int64, whence int) (at int64, err error) {
+		err = withDescriptor(f, func(fd int) (err error) {
+			at, err = unix.Seek(fd, from, whence)
+			return err
+		})
+		return at, err
+	}
+	start, err = seek(off, unix.SEEK_DATA)
 	switch err {
 	case nil:
 	case unix.ENXIO: // a hole up to the end
@@ -23,7 +29,7 @@ func seekData(f *os.File, off, size int64) (start, end int64, err error) {
 	default:
 		return 0, 0, err
 	}
-	end, err = unix.Seek(fd, start, unix.SEEK_HOLE)
+	end, err = seek(start, unix.SEEK_HOLE)
 	switch {
 	case start >= size: // the file has grown
 		return 0, 0, io.EOF

@@ -100,7 +100,8 @@ func (l *link) fail(err error) {
 	}
 	l.err = err
 	_, remote := errors.AsType[*RemoteError](err)
-	l.tell = !remote && l.greeted.Load()
+	_, lost := errors.AsType[*streamError](err)
+	l.tell = !remote && !lost && l.greeted.Load()
 	l.cancel(err)
 	l.changed.Broadcast()
 }
@@ -184,8 +185,8 @@ func (l *link) read() {
 		case over:
 		case kind == framePing:
 		case kind == frameError:
-			var f failure
-			if err = decodeText(kind, payload, &f); err == nil {
+			var f *failure
+			if f, err = decodeText[failure](kind, payload); err == nil {
 				err = f.err()
 			}
 		default:
@@ -316,7 +317,11 @@ func (l *link) close() error {
 	if closing := l.rw.Close(); lost && closing != nil && !errors.Is(err, closing) { // such as what ssh wrote to stderr
 		err = fmt.Errorf("%w: %w", err, closing)
 	}
-	l.ended(lastWords) // a Read that Close does not end, as on a terminal, is left behind
+	if err != nil {
+		l.ended(lastWords)
+	}
+	// Otherwise all is said, and a Read that Close does not end, as that of a standard
+	// input, is left behind.
 	return err
 }
 

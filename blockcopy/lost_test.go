@@ -312,10 +312,14 @@ func TestErrorsTravel(t *testing.T) {
 
 // TestRecheckOfAStream notices a device that was written during the pass.
 func TestRecheckOfAStream(t *testing.T) {
-	src := &rewritten{memory: image(1, testSize)}
-	e := overPipe(t, src, newDisk(never(), make(memory, testSize)), &Options{Recheck: true, Workers: 1}, nil)
+	src, dst := &rewritten{memory: image(1, testSize)}, newDisk(never(), make(memory, testSize))
+	opt := &Options{Journal: filepath.Join(t.TempDir(), "journal")}
+	e := overPipe(t, src, dst, &Options{Recheck: true, Workers: 1}, opt)
 	require.ErrorIs(t, e.sendErr, ErrChanged)
 	require.ErrorIs(t, e.receiveErr, ErrChanged)
+	e = overPipe(t, src.memory, dst, nil, opt)
+	e.whole(t, src.memory, dst, Complete)
+	assert.Zero(t, e.received.Resumed, "nothing of the changed source counts")
 }
 
 // TestBadSectorsOverAStream is trap 9: both ends list them, the rest is copied, and the next

@@ -85,7 +85,7 @@ func syncData(s *storage) error {
 	if err := s.file.Sync(); err != nil || s.regular {
 		return err
 	}
-	return flushed(diskIoctl(s.file)(unix.DIOCGFLUSH, make([]byte, 4)))
+	return flushed(s, diskIoctl(s.file)(unix.DIOCGFLUSH, make([]byte, 4)))
 }
 
 func identity(s *storage) string {

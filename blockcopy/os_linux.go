@@ -32,7 +32,11 @@ func openDisk(s *storage, flag int) (*os.File, error) {
 	}
 	if errors.Is(err, unix.EINVAL) { // no O_DIRECT
 		if f, err = os.OpenFile(s.path, flag, 0); err == nil {
-			return f, dropCache(f)
+			if err = dropCache(f); err != nil {
+				f.Close()
+				return nil, err
+			}
+			return f, nil
 		}
 	}
 	if errors.Is(err, unix.EBUSY) {
@@ -45,11 +49,11 @@ func openDisk(s *storage, flag int) (*os.File, error) {
 	return nil, err
 }
 
-// dropCache makes the next reads of a block device come from the disk.
+// dropCache makes the next reads of a file or disk come from the disk, but for what
+// is still to be written.
 func dropCache(f *os.File) error {
-	err := unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED)
+	err := withDescriptor(f, func(fd int) error { return unix.Fadvise(fd, 0, 0, unix.FADV_DONTNEED) })
 	if err != nil {
-		f.Close()
 		return &os.PathError{Op: "fadvise", Path: f.Name(), Err: err}
 	}
 	return nil
@@ -89,11 +93,10 @@ func openCold(s *storage) (*os.File, error) {
 }
 
 func syncData(s *storage) error {
-	for {
-		if err := unix.Fdatasync(int(s.file.Fd())); err != unix.EINTR {
-			return err
-		}
+	if err := withDescriptor(s.file, unix.Fdatasync); err != nil {
+		return &os.PathError{Op: "fdatasync", Path: s.path, Err: err}
 	}
+	return nil
 }
 
 // punch makes zeros without writing them: errors.ErrUnsupported if that cannot be. A
@@ -111,11 +114,7 @@ func punch(s *storage, off, n int64) error {
 }
 
 func fallocate(f *os.File, mode uint32, off, n int64) error {
-	for {
-		if err := unix.Fallocate(int(f.Fd()), mode, off, n); err != unix.EINTR {
-			return err
-		}
-	}
+	return withDescriptor(f, func(fd int) error { return unix.Fallocate(fd, mode, off, n) })
 }
 
 // identity names a disk by what sysfs has on it.

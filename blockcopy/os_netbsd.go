@@ -80,7 +80,7 @@ func syncData(s *storage) error {
 	if err := s.file.Sync(); err != nil || s.regular {
 		return err
 	}
-	return flushed(diskIoctl(s.file)(iow(118, 4), make([]byte, 4)))
+	return flushed(s, diskIoctl(s.file)(iow(118, 4), make([]byte, 4)))
 }
 
 func identity(s *storage) string {

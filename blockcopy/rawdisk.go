@@ -40,9 +40,9 @@ func mountedUser(s *storage, from, on string) string {
 }
 
 // flushed takes no offence at a disk without a cache.
-func flushed(err error) error {
-	if errors.Is(err, unix.ENOTTY) || errors.Is(err, unix.ENODEV) || errors.Is(err, unix.EOPNOTSUPP) {
+func flushed(s *storage, err error) error {
+	if err == nil || errors.Is(err, unix.ENOTTY) || errors.Is(err, unix.ENODEV) || errors.Is(err, unix.EOPNOTSUPP) {
 		return nil
 	}
-	return err
+	return &os.PathError{Op: "flush", Path: s.path, Err: err}
 }

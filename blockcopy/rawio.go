@@ -7,6 +7,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// withDescriptor calls the system with the descriptor of a file, again if a signal
+// came between. A Close waits for it: its number could be another file's by then.
+func withDescriptor(f *os.File, call func(fd int) error) error {
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	failed := conn.Control(func(fd uintptr) {
+		for err = unix.EINTR; err == unix.EINTR; {
+			err = call(int(fd))
+		}
+	})
+	if failed != nil {
+		return os.ErrClosed
+	}
+	return err
+}
+
 // A rawFile is a file that says how much it has written before an error: os.File
 // forgets what came before it.
 type rawFile struct{ *os.File }
@@ -14,14 +32,16 @@ type rawFile struct{ *os.File }
 func (f rawFile) WriteAt(p []byte, off int64) (int, error) {
 	done := 0
 	for done < len(p) {
-		n, err := unix.Pwrite(int(f.Fd()), p[done:], off+int64(done))
-		switch {
-		case err == unix.EINTR:
-			continue
-		case err != nil:
+		var n int
+		err := withDescriptor(f.File, func(fd int) (err error) {
+			n, err = unix.Pwrite(fd, p[done:], off+int64(done))
+			return err
+		})
+		if err == nil && n == 0 {
+			err = io.ErrShortWrite
+		}
+		if err != nil {
 			return done, err
-		case n == 0:
-			return done, io.ErrShortWrite
 		}
 		done += n
 	}
@@ -36,12 +56,13 @@ type coldFile struct{ *os.File }
 func (f coldFile) ReadAt(p []byte, off int64) (int, error) {
 	done := 0
 	for done < len(p) {
-		n, err := unix.Pread(int(f.Fd()), p[done:], off+int64(done))
-		if err == unix.EINTR {
-			continue
-		}
+		var n int
+		err := withDescriptor(f.File, func(fd int) (err error) {
+			n, err = unix.Pread(fd, p[done:], off+int64(done))
+			return err
+		})
 		if err != nil {
-			return done, &os.PathError{Op: "pread", Path: f.Name(), Err: err}
+			return done, err
 		}
 		done += n
 		if n == 0 || n%pageSize != 0 {

@@ -246,15 +246,14 @@ func (r *receiver) take(kind frameKind, p []byte, buf *[mostFrame]byte) error {
 	defer r.changed.Broadcast()
 	switch {
 	case kind == frameHello && r.peer == nil:
-		peer := new(hello)
-		if err := decodeText(kind, p, peer); err != nil {
-			return err
+		peer, err := decodeText[hello](kind, p)
+		if err == nil {
+			err = hello{Role: receiving, Pass: passName(r.opt.Pass)}.fits(*peer)
 		}
-		if err := (hello{Role: receiving, Pass: passName(r.opt.Pass)}).fits(*peer); err != nil {
-			return err
+		if err == nil {
+			r.peer = peer
 		}
-		r.peer = peer
-		return nil
+		return err
 	case kind == frameBlock && r.slots != nil:
 		a, err := decodeAnswer(p, r.sink.size)
 		if err == nil {
@@ -277,8 +276,9 @@ func (r *receiver) take(kind frameKind, p []byte, buf *[mostFrame]byte) error {
 		r.asked = append(r.asked, block)
 		return nil
 	case kind == frameEnd && r.slots != nil && r.ending == nil && r.allAnswered():
-		r.ending = new(ending)
-		return decodeText(kind, p, r.ending)
+		e, err := decodeText[ending](kind, p)
+		r.ending = e
+		return err
 	}
 	frame{buf: buf}.free()
 	return broken("a frame of kind %d came while waiting for %s", kind, r.owed())

@@ -7,6 +7,9 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 
@@ -128,4 +131,97 @@ func TestASlowLinkIsCompressed(t *testing.T) {
 			}
 		})
 	}
+}
+
+// stale is a target whose cache has what the disk lost: a flush failed, and the next one
+// found nothing to do.
+type stale struct{ *disk }
+
+func (s stale) ReadCold(p []byte, off int64) (int, error) { return copy(p, s.media[off:]), nil }
+
+// TestWhatAnInterruptedRunWroteIsReadCold: blocks that seem to be the source's already were
+// perhaps written by the run before, which did not come to look at the disk.
+func TestWhatAnInterruptedRunWroteIsReadCold(t *testing.T) {
+	journal := filepath.Join(t.TempDir(), "journal")
+	src, dst := image(1, smallSize), newDisk(never(), image(2, smallSize))
+	e := overPipe(t, badSectors{memory: src, bad: []Range{{blockSize, 512}}}, dst, &Options{Workers: 1}, &Options{Journal: journal})
+	require.ErrorIs(t, e.sendErr, syscall.EIO)
+	const lost = 3 * blockSize
+	copy(dst.cache[lost:], src[lost:])
+	copy(dst.media[lost:], image(2, smallSize)[lost:])
+	e = overPipe(t, src, stale{dst}, nil, &Options{Journal: journal})
+	e.whole(t, src, dst, Complete)
+}
+
+// TestAStreamThatEndsWithTheResult: nothing that comes after it makes a copy that is whole
+// a failed one.
+func TestAStreamThatEndsWithTheResult(t *testing.T) {
+	src := image(1, 9)
+	for range 100 {
+		m := newMiddle(t, func(fromSender bool, n int, frame []byte) []byte {
+			if !fromSender && frameKind(frame[4]) == frameResult {
+				return append(frame, framed(77, nil)...)
+			}
+			return frame
+		})
+		e := over(t.Context(), m.a, m.b, src, newDisk(never(), make(memory, 9)), nil, nil)
+		require.NoError(t, e.sendErr)
+		require.Equal(t, Complete, e.sent.State)
+	}
+}
+
+// complaining is a stream whose Close alone tells what went wrong.
+type complaining struct{ io.Reader }
+
+func (complaining) Write(p []byte) (int, error) { return len(p), nil }
+func (complaining) Close() error {
+	return &CommandError{Args: []string{"ssh"}, Stderr: "no route to host", Err: io.EOF}
+}
+
+// TestWhatTheCommandSaidIsInTheError, whenever it ends.
+func TestWhatTheCommandSaidIsInTheError(t *testing.T) {
+	hi := string(greet(hello{Role: receiving, Pass: "full"}))
+	file := filepath.Join(t.TempDir(), "hello")
+	require.NoError(t, os.WriteFile(file, []byte(hi), 0o600))
+	const fails = "; echo no route to host >&2; exit 255"
+	for _, script := range []string{"true" + fails, "cat $0" + fails, "cat $0; head -c 20 >/dev/null" + fails, "cat $0; exec <&-; read x <$1" + fails} {
+		rw, err := Command(t.Context(), "sh", "-c", script, file, file)
+		require.NoError(t, err)
+		_, err = Send(t.Context(), rw, image(1, 50), nil)
+		assert.ErrorContains(t, err, "no route to host", script)
+	}
+	_, err := Send(t.Context(), complaining{strings.NewReader(hi)}, image(1, 50), nil)
+	assert.ErrorContains(t, err, "no route to host")
+	assert.ErrorContains(t, err, "what the target holds")
+	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+}
+
+// TestALostStreamLeavesItsWorkInTheJournal, that of the last half second too.
+func TestALostStreamLeavesItsWorkInTheJournal(t *testing.T) {
+	journal := filepath.Join(t.TempDir(), "journal")
+	synctest.Test(t, func(t *testing.T) {
+		var once sync.Once
+		written := make(chan struct{})
+		opt := &Options{Journal: journal, Progress: func(p Progress) {
+			if p.Same+p.Zero+p.Moved >= smallSize-blockSize { // all but one block
+				once.Do(func() {
+					assert.Zero(t, p.Durable, "no checkpoint was due, or this test shows nothing")
+					close(written)
+				})
+			}
+		}}
+		m := newMiddle(t, func(fromSender bool, n int, frame []byte) []byte {
+			if fromSender && n == 6 { // the last block, after greeting and hello
+				<-written
+				return nil
+			}
+			return frame
+		})
+		e := over(t.Context(), m.a, m.b, image(1, smallSize), newDisk(never(), image(2, smallSize)), nil, opt)
+		require.ErrorIs(t, e.receiveErr, io.ErrUnexpectedEOF)
+	})
+	state, err := ReadState(journal)
+	require.NoError(t, err)
+	assert.Equal(t, Incomplete, state.State)
+	assert.GreaterOrEqual(t, state.Durable, int64(smallSize-blockSize))
 }

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"io"
 	"math/rand/v2"
+	"runtime"
+	"sync"
 	"testing"
 	"unsafe"
 
@@ -95,4 +97,29 @@ func TestTheEndOfADiskOfWholeSectors(t *testing.T) {
 			assert.Equal(t, int(8192-off), n)
 		}
 	}
+}
+
+// A yieldingMemory lets others go on between reading a sector and writing it.
+type yieldingMemory struct{ rawMemory }
+
+func (m *yieldingMemory) ReadAt(p []byte, off int64) (int, error) {
+	n, err := m.rawMemory.ReadAt(p, off)
+	runtime.Gosched()
+	return n, err
+}
+
+func TestTwoWritersInOneSector(t *testing.T) {
+	disk := &yieldingMemory{rawMemory{make([]byte, 8192), 512}}
+	s := &sectors{raw: disk, size: 512}
+	var writers sync.WaitGroup
+	for half := range int64(2) {
+		writers.Go(func() {
+			for off := half * 256; off < 8192; off += 512 {
+				_, err := s.WriteAt(bytes.Repeat([]byte{1}, 256), off)
+				assert.NoError(t, err)
+			}
+		})
+	}
+	writers.Wait()
+	assert.True(t, bytes.Equal(bytes.Repeat([]byte{1}, 8192), disk.content))
 }

@@ -3,6 +3,7 @@ package blockcopy
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"io"
 	"sync"
 	"time"
@@ -56,8 +57,10 @@ func Send(ctx context.Context, rw io.ReadWriteCloser, src Source, opt *Options) 
 	r, err := s.run(before)
 	if err != nil {
 		s.fail(err)
+		err = s.close()
+	} else {
+		s.close() //nolint:errcheck // nothing that comes after the result matters
 	}
-	err = s.close()
 	report()
 	r.Progress = m.progress(time.Now())
 	r.Bad = s.reader.badRanges()
@@ -142,14 +145,19 @@ func (s *sender) end(d Digest, failed error) (*outcome, error) {
 	defer s.mu.Unlock()
 	s.ended = true
 	s.put(f)
-	if err := s.wait(func() bool { return s.outcome != nil }); err != nil {
-		return nil, err
-	}
+	err = s.wait(func() bool { return s.outcome != nil })
+	asked := failed == nil && s.opt.SHA256
 	switch o := s.outcome; {
+	case o == nil:
+		return nil, err
 	case o.State != want:
 		return nil, broken("the state of the target is %d at the end of the pass, not %d", o.State, want)
 	case failed == nil && o.Digest != d:
 		return nil, &ChecksumError{Length: s.size, Want: d, Got: o.Digest}
+	case len(o.SHA256) != sha256.Size && (asked || len(o.SHA256) > 0):
+		return nil, broken("the result has %d bytes of SHA-256", len(o.SHA256))
+	case o.Verified < NotVerified || o.Verified > VerifiedCold:
+		return nil, broken("the result is verified in the way %d", o.Verified)
 	}
 	return s.outcome, nil
 }
@@ -175,12 +183,14 @@ func (s *sender) take(kind frameKind, p []byte, buf *[mostFrame]byte) error {
 	defer s.changed.Broadcast()
 	switch {
 	case kind == frameHello && s.peer == nil:
-		peer := new(hello)
-		if err := decodeText(kind, p, peer); err != nil {
-			return err
+		peer, err := decodeText[hello](kind, p)
+		if err == nil {
+			err = hello{Role: sending, Pass: passName(s.opt.Pass)}.fits(*peer)
 		}
-		s.peer = peer
-		return hello{Role: sending, Pass: passName(s.opt.Pass)}.fits(*peer)
+		if err == nil {
+			s.peer = peer
+		}
+		return err
 	case kind == frameClaim && s.peer != nil:
 		c, err := decodeClaim(p, s.size)
 		if err != nil {
@@ -200,8 +210,9 @@ func (s *sender) take(kind frameKind, p []byte, buf *[mostFrame]byte) error {
 		s.m.resumed.Store(a.resumed)
 		return nil
 	case kind == frameResult && s.ended && s.outcome == nil:
-		s.outcome = new(outcome)
-		return decodeText(kind, p, s.outcome)
+		o, err := decodeText[outcome](kind, p)
+		s.outcome = o
+		return err
 	}
 	return broken("a frame of kind %d came while waiting for %s", kind, s.owed())
 }

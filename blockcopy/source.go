@@ -46,8 +46,18 @@ func (f *SourceFile) NextData(off int64) (start, end int64, err error) { return 
 func (f *SourceFile) Identity() string { return identity(f.s) }
 
 // Version returns size, time of change and time of status change of a regular file,
-// and "" for a disk.
-func (f *SourceFile) Version() (string, error) { return f.s.version() }
+// and "" for a disk. The error is ErrChanged if a file no longer has the size that it
+// had when it was opened.
+func (f *SourceFile) Version() (string, error) {
+	st, err := f.s.fstat()
+	if err == nil && f.s.regular && st.Size != f.s.size {
+		err = fmt.Errorf("%s: %w: it had %d bytes and has %d", f.s.path, ErrChanged, f.s.size, st.Size)
+	}
+	if err != nil {
+		return "", err
+	}
+	return f.s.version()
+}
 
 // Close closes the file. A second Close is os.ErrClosed.
 func (f *SourceFile) Close() error { return f.s.file.Close() }

@@ -149,16 +149,21 @@ func (s *storage) nextData(off int64) (start, end int64, err error) {
 	return start, end, err
 }
 
-// version is the Version of both ends.
+// version tells a regular file from what it is after any change; "" is a disk.
 func (s *storage) version() (string, error) {
-	if !s.regular {
-		return "", nil
-	}
-	var st unix.Stat_t
-	if err := unix.Fstat(int(s.file.Fd()), &st); err != nil {
-		return "", &os.PathError{Op: "fstat", Path: s.path, Err: err}
+	st, err := s.fstat()
+	if err != nil || !s.regular {
+		return "", err
 	}
 	return fmt.Sprintf("size %d mtime %d ctime %d", st.Size, st.Mtim.Nano(), st.Ctim.Nano()), nil
+}
+
+func (s *storage) fstat() (st unix.Stat_t, err error) {
+	err = withDescriptor(s.file, func(fd int) error { return unix.Fstat(fd, &st) })
+	if err != nil {
+		err = &os.PathError{Op: "fstat", Path: s.path, Err: err}
+	}
+	return st, err
 }
 
 // A span is a range of bytes of a file or of a whole disk, which the text in where

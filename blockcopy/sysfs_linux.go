@@ -155,18 +155,8 @@ func (y system) loopStatus(name string) (dev, ino, rdev uint64, ok bool) {
 
 // usedBy returns who uses a file or disk so that it cannot be written, "" if no one.
 func (y system) usedBy(s *storage) (string, error) {
-	loops, _ := filepath.Glob(filepath.Join(y.sys, "block/loop*"))
-	for _, dir := range loops {
-		l, ok := y.loop(dir)
-		if !ok {
-			continue
-		}
-		if s.regular && l.file == fileSpan(s).where || !s.regular && l.rdev != 0 && l.rdev == uint64(s.stat.Rdev) {
-			return "it is below the loop device " + l.name, nil
-		}
-	}
 	if s.regular {
-		return "", nil
+		return y.loopOn(func(l loop) bool { return l.file == fileSpan(s).where }), nil
 	}
 	dir := y.disk(uint64(s.stat.Rdev))
 	if dir == "" {
@@ -189,6 +179,17 @@ func (y system) usedBy(s *storage) (string, error) {
 	return "", nil
 }
 
+// loopOn says which loop device lies on something, "" if none.
+func (y system) loopOn(below func(loop) bool) string {
+	loops, _ := filepath.Glob(filepath.Join(y.sys, "block/loop*"))
+	for _, dir := range loops {
+		if l, ok := y.loop(dir); ok && below(l) {
+			return "it is below the loop device " + l.name
+		}
+	}
+	return ""
+}
+
 func (y system) diskUser(dir string) (string, error) {
 	rdev, ok := readDevice(dir)
 	if !ok {
@@ -200,6 +201,9 @@ func (y system) diskUser(dir string) (string, error) {
 			holder = name
 		}
 		return "it is part of " + holder, nil
+	}
+	if who := y.loopOn(func(l loop) bool { return l.rdev == rdev }); who != "" {
+		return who, nil
 	}
 	at, err := y.mountPoint(rdev)
 	if err != nil {

@@ -3,6 +3,7 @@ package blockcopy
 import (
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -60,10 +61,10 @@ func OpenTarget(path string, size int64) (*TargetFile, error) {
 	}
 	t := &TargetFile{s: s}
 	if err := t.claim(size); err != nil {
-		t.Close()
 		if made && !errors.Is(err, ErrInUse) {
-			os.Remove(path)
+			os.Remove(path) // while it is locked: no other copy fills it
 		}
+		t.Close()
 		return nil, err
 	}
 	return t, nil
@@ -73,6 +74,13 @@ func OpenTarget(path string, size int64) (*TargetFile, error) {
 func (t *TargetFile) claim(size int64) error {
 	if err := lock(t.s); err != nil {
 		return err
+	}
+	// Another copy may have resized it, or removed it again, until it let go of the lock.
+	if err := t.s.measure(); err != nil {
+		return err
+	}
+	if t.s.stat.Nlink == 0 {
+		return &os.PathError{Op: "open", Path: t.s.path, Err: fmt.Errorf("it was removed meanwhile: %w", os.ErrNotExist)}
 	}
 	user, err := usedBy(t.s)
 	if err != nil {
@@ -118,12 +126,7 @@ func create(path string) error {
 	if err := f.Close(); err != nil {
 		return err
 	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
+	return syncDir(dir)
 }
 
 // lock keeps other copies from a target. A filesystem without locks has none.
@@ -270,14 +273,20 @@ func (t *TargetFile) writeZeros(off, n int64) error {
 }
 
 // Sync returns when all that was written before would survive a power cut. After an
-// error it is unknown what of it is on the disk: the system may have dropped it, and
-// a second Sync says nothing of that.
+// error it is unknown what of it is on the disk, and a second Sync says nothing of
+// that; ReadAt then returns what the disk has.
 func (t *TargetFile) Sync() error {
-	if err := syncData(t.s); err != nil {
-		return t.failed("sync", 0, max(t.s.size, 0), err)
+	err := syncData(t.s)
+	if err != nil {
+		// Linux takes what it could not write for clean, and shows it to the next run,
+		// which would find no difference to the source.
+		err = errors.Join(err, t.dropCache())
 	}
-	return nil
+	return err
 }
+
+// dropCache makes ReadAt return what the disk has.
+func (t *TargetFile) dropCache() error { return dropCache(t.s.file) }
 
 // ReadCold reads like ReadAt, but from the disk in place of the page cache. It is
 // errors.ErrUnsupported where the system has no way, such as on tmpfs. What was
@@ -290,10 +299,13 @@ func (t *TargetFile) ReadCold(p []byte, off int64) (int, error) {
 		return 0, errors.ErrUnsupported
 	}
 	n, err := (&sectors{raw: coldFile{t.cold}, size: pageSize}).ReadAt(p, off)
-	if errors.Is(err, unix.EINVAL) { // a filesystem that opens files so, and does not read them
-		err = errors.ErrUnsupported
+	switch err {
+	case nil, io.EOF:
+		return n, err
+	case unix.EINVAL: // a filesystem that opens files so, and does not read them
+		return n, errors.ErrUnsupported
 	}
-	return n, err
+	return n, &os.PathError{Op: "read", Path: t.s.path, Err: err}
 }
 
 // Close closes the file, without Sync. A second Close is os.ErrClosed.
@@ -307,5 +319,8 @@ func (t *TargetFile) Close() error {
 
 // failed returns an error that holds an *IOError.
 func (t *TargetFile) failed(op string, off, length int64, err error) error {
+	if named, ok := errors.AsType[*os.PathError](err); ok { // of a sector that is written in part, and read before
+		err = named.Err
+	}
 	return fmt.Errorf("%s: %w", t.s.path, &IOError{Op: op, Offset: off, Length: length, Err: err})
 }

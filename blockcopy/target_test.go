@@ -91,6 +91,24 @@ func TestTwoCopiesToOneFile(t *testing.T) {
 	openTarget(t, path, 50)
 }
 
+// Between the opening and the lock, another copy may have ended.
+func TestATargetIsLookedAtAgainOnceItIsLocked(t *testing.T) {
+	path := newFile(t, pattern(1000))
+	s, err := openStorage(path, os.O_RDWR)
+	require.NoError(t, err)
+	defer s.file.Close()
+	require.NoError(t, os.Truncate(path, 500))
+	f := &TargetFile{s: s}
+	require.NoError(t, f.claim(1000))
+	defer f.cold.Close()
+	info, err := os.Stat(path)
+	require.NoError(t, err)
+	assert.Equal(t, int64(1000), info.Size())
+
+	require.NoError(t, os.Remove(path))
+	assert.ErrorIs(t, f.claim(1000), os.ErrNotExist, "what is written to it is lost")
+}
+
 // Sizes and ranges that are no multiple of block or sector.
 func TestTailsOfAFile(t *testing.T) {
 	for _, size := range []int{1, 511, 513, 4095, 4097, blockSize + 1, 3*blockSize - 1} {
@@ -141,5 +159,39 @@ func TestZerosReplaceOldContent(t *testing.T) {
 			assert.True(t, bytes.Equal(want, got), "%d from %d", tt.n, tt.off)
 		}
 		require.NoError(t, f.Close())
+	}
+}
+
+// The number of a descriptor that was closed is soon that of another file.
+func TestATargetThatIsClosedWhileItIsWritten(t *testing.T) {
+	dir := t.TempDir()
+	other := filepath.Join(dir, "other")
+	for range 200 {
+		f := openTarget(t, filepath.Join(dir, "disk0.img"), blockSize)
+		begun, ended := make(chan struct{}), make(chan error)
+		go func() {
+			_, err := f.WriteAt(pattern(grainSize), 0)
+			close(begun)
+			for err == nil {
+				if _, err = f.WriteAt(pattern(512), 0); err == nil {
+					err = f.Zero(0, 1)
+				}
+			}
+			ended <- errors.Join(err, f.Sync())
+		}()
+		<-begun
+		require.NoError(t, f.Close())
+		victim, err := os.Create(other)
+		require.NoError(t, err)
+		err = <-ended
+		assert.ErrorIs(t, err, os.ErrClosed)
+		if _, err := f.ReadCold(make([]byte, 1), 0); !errors.Is(err, errors.ErrUnsupported) {
+			assert.ErrorIs(t, err, os.ErrClosed)
+			assert.ErrorContains(t, err, f.Path())
+		}
+		info, err := victim.Stat()
+		require.NoError(t, err)
+		require.Zero(t, info.Size(), "written into another file")
+		require.NoError(t, victim.Close())
 	}
 }

@@ -78,7 +78,6 @@ func TestAHostileReceiver(t *testing.T) {
 		"a result too early":  {join(hi, jsonFrame(frameResult, outcome{State: Complete})), "a frame of kind 7 came"},
 		"a sender's frame":    {join(hi, appendAsk(nil, 0)), "a frame of kind 4 came"},
 		"a ping that is long": {join(hi, framed(framePing, []byte{1})), "a frame of kind 9 has 1 bytes"},
-		"another state":       {join(hi, need(0), need(1), jsonFrame(frameResult, outcome{})), ""},
 	} {
 		inBubble(t, name, func(t *testing.T) {
 			r, err := Send(t.Context(), script(t, c.says), image(1, twoBlocks), nil)
@@ -88,6 +87,96 @@ func TestAHostileReceiver(t *testing.T) {
 			assert.Equal(t, Incomplete, r.State)
 		})
 	}
+}
+
+// TestAResultThatDoesNotFit is not one of a copy that is whole.
+func TestAResultThatDoesNotFit(t *testing.T) {
+	for name, change := range map[string]func(*outcome){
+		"incomplete":        func(o *outcome) { o.State = Incomplete },
+		"of another pass":   func(o *outcome) { o.State = Dirty },
+		"another digest":    func(o *outcome) { o.Digest[5] ^= 1 },
+		"no verification":   func(o *outcome) { o.Verified = VerifiedCold + 1 },
+		"a SHA-256 too few": func(o *outcome) { o.SHA256 = nil },
+		"a short SHA-256":   func(o *outcome) { o.SHA256 = o.SHA256[1:] },
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newMiddle(t, func(fromSender bool, n int, frame []byte) []byte {
+				if n == 0 || fromSender || frameKind(frame[4]) != frameResult {
+					return frame
+				}
+				o, err := decodeText[outcome](frameResult, frame[frameHead:])
+				require.NoError(t, err)
+				change(o)
+				return jsonFrame(frameResult, o)
+			})
+			e := over(t.Context(), m.a, m.b, image(1, smallSize), newDisk(never(), image(2, smallSize)), &Options{SHA256: true}, nil)
+			require.Error(t, e.sendErr)
+			assert.Equal(t, Incomplete, e.sent.State)
+			assert.Zero(t, e.sent.Digest)
+		})
+	}
+}
+
+// TestAFrameCountsOnceItWasRead to its end: not as far as it made sense.
+func TestAFrameCountsOnceItWasRead(t *testing.T) {
+	r := &receiver{link: newLink(nil, 0, newMeter(0)), sink: &sink{size: 9}, slots: make([]slot, 1), base: 1}
+	require.Error(t, r.take(frameEnd, []byte(`{"digest":"`+Digest{1}.String()+`","failure":7}`), nil))
+	assert.Nil(t, r.ending)
+	s := &sender{link: newLink(nil, 0, newMeter(0)), opt: &Options{}, ended: true, peer: &hello{}}
+	require.Error(t, s.take(frameResult, []byte(`{"digest":"`+Digest{1}.String()+`","state":2} x`), nil))
+	assert.Nil(t, s.outcome)
+	s.peer = nil
+	require.Error(t, s.take(frameHello, []byte(`{"role":"receive","pass":"live"}`), nil))
+	assert.Nil(t, s.peer)
+}
+
+// heard is an end that has said all, and listens to what it is told.
+type heard struct {
+	io.Reader
+	told bytes.Buffer
+}
+
+func (h *heard) Write(p []byte) (int, error) { return h.told.Write(p) }
+func (h *heard) Close() error                { return nil }
+
+// TestNothingIsSaidToAStreamThatHasEnded: a program dies of writing to a standard output that
+// nobody reads, before it has noted in its journal what it did.
+func TestNothingIsSaidToAStreamThatHasEnded(t *testing.T) {
+	hi := greet(hello{Role: sending, Pass: "full", Size: 9})
+	rw := &heard{Reader: bytes.NewReader(hi)}
+	_, err := Receive(t.Context(), rw, newDisk(never(), make(memory, 9)), nil)
+	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+	assert.NotContains(t, rw.told.String(), `"message"`)
+}
+
+// TestWordsOfTheOtherEnd may be shown on a terminal.
+func TestWordsOfTheOtherEnd(t *testing.T) {
+	err := (&failure{Message: "no \x1b[2Jspace\r\n\tleft\x00"}).err()
+	assert.EqualError(t, err, "the other end: no  [2Jspace \n left ")
+}
+
+// TestAZstdBomb: content of any number of frames, which tell their length or do not, takes no
+// more memory than a block or two.
+func TestAZstdBomb(t *testing.T) {
+	run := func(n int) []byte { return binary.LittleEndian.AppendUint32(nil, uint32(n<<3|1<<1))[:3] }
+	one := append([]byte{0x28, 0xb5, 0x2f, 0xfd, 0, 0x40}, run(128<<10)...) // a run of zeros, window 256 KiB
+	one = append(one, 0)
+	last := append(run(128<<10), 0)
+	last[0] |= 1
+	a := &answer{sent: allGrains(blockSize), packed: true, content: bytes.Repeat(append(one, last...), 10_000)}
+	unpack, err := newDecompressor()
+	require.NoError(t, err)
+	defer unpack.Close()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	p := newBuffer()
+	err = unfold(a, p[:], 0, unpack)
+	runtime.ReadMemStats(&after)
+	var broken *ProtocolError
+	require.ErrorAs(t, err, &broken)
+	assert.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(4<<20))
+	a.content = a.content[:len(one)+len(last)]
+	require.NoError(t, unfold(a, p[:], 0, unpack), "one of them alone is a block")
 }
 
 // TestAHostileSender: whatever it says, Receive returns an error that names it, and the target
@@ -251,14 +340,15 @@ func TestCompressionPays(t *testing.T) {
 	assert.False(t, c.pays(firstSpeed/2))
 	tries := 0
 	for range 1000 {
-		if c.pays(1e6) {
+		if c.pays(100e6) {
 			tries++
 			assert.False(t, c.tried(1000, 951, 0))
 		}
 	}
 	assert.Equal(t, 21, tries)
-	for !c.pays(1e6) {
+	assert.True(t, c.pays(firstSpeed/cheap), "a slow link leaves the time to try")
+	for !c.pays(100e6) {
 	}
 	assert.True(t, c.tried(1000, 950, 0))
-	assert.True(t, c.pays(1e6))
+	assert.True(t, c.pays(100e6))
 }

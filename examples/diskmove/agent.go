@@ -12,6 +12,43 @@ import (
 	"github.com/rehost/rehost/blockcopy"
 )
 
+const agentHelp = `
+It is the far end of the other commands, which start it through ssh. END is send or
+receive, for a copy through standard input and output, source or target, for what
+copy -n wants to know, or sum, for verify.
+`
+
+func agent(ctx context.Context, c *call) error {
+	var answer any
+	var err error
+	switch end, path := c.args[0], c.args[1]; end {
+	case "send":
+		src, err := blockcopy.OpenSource(path)
+		if err != nil {
+			return err
+		}
+		_, err = blockcopy.Send(ctx, pipe{os.Stdin, os.Stdout}, src, c.options(""))
+		return errors.Join(err, src.Close())
+	case "receive":
+		dst, err := blockcopy.OpenTarget(path, -1)
+		if err != nil {
+			return err
+		}
+		_, err = blockcopy.Receive(ctx, pipe{os.Stdin, os.Stdout}, dst, c.options(path))
+		return errors.Join(err, dst.Close())
+	case "source", "target":
+		answer, err = c.look(end, path)
+	case "sum":
+		answer, err = sum(ctx, path)
+	default:
+		return wrongUsage{fmt.Errorf("%q is none of send, receive, source, target and sum", end)}
+	}
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(os.Stdout).Encode(answer)
+}
+
 // A pipe is standard input and output as one stream.
 type pipe struct {
 	io.ReadCloser
@@ -20,91 +57,84 @@ type pipe struct {
 
 func (p pipe) Close() error { return errors.Join(p.ReadCloser.Close(), p.WriteCloser.Close()) }
 
-func agentSend(ctx context.Context, c *call) error {
-	src, err := blockcopy.OpenSource(c.args[0])
+// plan says what a copy would do. Nothing is written, at neither end.
+func (c *call) plan(ctx context.Context, src, dst place) error {
+	from, err := c.lookAt(ctx, src, "source")
 	if err != nil {
 		return err
 	}
-	defer src.Close()
-	_, err = blockcopy.Send(ctx, pipe{c.stdin, c.stdout}, src, c.at(""))
+	to, err := c.lookAt(ctx, dst, "target")
+	switch {
+	case err != nil:
+		return err
+	case to.Size >= 0 && to.Size < from.Size:
+		return &blockcopy.SizeError{Source: from.Size, Target: to.Size}
+	case c.json:
+		err = json.NewEncoder(os.Stdout).Encode(map[string]look{"source": from, "target": to})
+	default:
+		_, err = fmt.Printf("source  %s: %s\ntarget  %s: %s\njournal %s\n", src, size(from.Size), dst, to.Fate, to.Journal)
+	}
+	if err == nil && (!to.Complete || c.live) {
+		err = exit(3)
+	}
 	return err
 }
 
-func agentReceive(ctx context.Context, c *call) error {
-	dst, err := blockcopy.OpenTarget(c.args[0], -1)
-	if err != nil {
-		return err
-	}
-	_, err = blockcopy.Receive(ctx, pipe{c.stdin, c.stdout}, dst, c.at(c.args[0]))
-	return errors.Join(err, dst.Close())
-}
-
-// A look is what copy -n finds at an end.
+// A look is what there is at an end.
 type look struct {
-	Path    string `json:"path"`
-	Missing bool   `json:"missing,omitempty"` // a target that the copy would make
-	Device  bool   `json:"device,omitempty"`
-	Size    int64  `json:"size"`
-	Journal string `json:"journal,omitempty"` // path; "" for none
-	State   string `json:"state,omitempty"`   // that the journal tells; "" if there is none yet
-	Durable int64  `json:"durable,omitempty"` // what it says was done
+	Size     int64  `json:"size"` // negative for a target that grows
+	Fate     string `json:"fate,omitempty"`
+	Journal  string `json:"journal,omitempty"`
+	Complete bool   `json:"complete,omitempty"` // the target is there, and so says its journal
 }
 
-func agentLook(_ context.Context, c *call) error {
-	examine := map[string]func(string) (look, error){"source": lookAtSource, "target": c.lookAtTarget}[c.args[0]]
-	if examine == nil {
-		return wrongUsage{fmt.Errorf("%q is neither source nor target", c.args[0])}
-	}
-	l, err := examine(c.args[1])
-	if err != nil {
-		return err
-	}
-	return json.NewEncoder(c.stdout).Encode(l)
-}
-
-func lookAtSource(path string) (look, error) {
-	src, err := blockcopy.OpenSource(path)
-	if err != nil {
-		return look{}, err
-	}
-	defer src.Close()
-	return look{Path: path, Device: isDevice(path), Size: src.Size()}, nil
-}
-
-// lookAtTarget opens a target as a copy does, so that one in use is refused, unless
-// that would make it.
-func (c *call) lookAtTarget(path string) (look, error) {
-	l := look{Path: path, Device: isDevice(path), Journal: c.at(path).Journal}
-	info, err := os.Stat(path)
+func (c *call) lookAt(ctx context.Context, p place, end string) (l look, err error) {
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		l.Missing = true
-	case err != nil:
-		return look{}, err
-	default:
-		dst, err := blockcopy.OpenTarget(path, -1)
+	case p.host == "":
+		return c.look(end, p.path)
+	case c.dd: // which is for sources
+		src, err := c.viaDD(ctx, p)
+		if err != nil {
+			return l, err
+		}
+		return look{Size: src.Size()}, nil
+	}
+	return l, c.ask(ctx, p, end, &l)
+}
+
+func (c *call) look(end, path string) (look, error) {
+	if end == "source" {
+		src, err := blockcopy.OpenSource(path)
 		if err != nil {
 			return look{}, err
 		}
-		if l.Size = dst.Size(); !l.Device { // negative, until it is resized
-			l.Size = info.Size()
+		return look{Size: src.Size()}, src.Close()
+	}
+	l := look{Size: -1, Fate: "will be made"}
+	if _, err := os.Stat(path); err == nil { // opened as a copy does, so that one in use is refused
+		dst, err := blockcopy.OpenTarget(path, -1)
+		if err != nil {
+			return l, err
 		}
+		l.Size, l.Fate, l.Complete = dst.Size(), "is compared, and only what differs is written", true
 		if err := dst.Close(); err != nil {
-			return look{}, err
+			return l, err
 		}
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return l, err
 	}
-	if l.Journal == "" {
-		return l, nil
+	l.Journal = c.options(path).Journal
+	r, err := blockcopy.ReadState(l.Journal)
+	l.Complete = l.Complete && r.State == blockcopy.Complete
+	switch {
+	case l.Journal == "":
+		l.Journal, err = "none: what is cut off begins anew", nil
+	case errors.Is(err, fs.ErrNotExist):
+		l.Journal, err = l.Journal+": not there yet", nil
+	case r.State == blockcopy.Complete:
+		l.Journal += ": complete; whether SRC has changed since, only another pass tells"
+	default:
+		l.Journal += fmt.Sprintf(": %s, %s done", stateName(r.State), size(r.Durable))
 	}
-	before, err := blockcopy.ReadState(l.Journal)
-	if errors.Is(err, fs.ErrNotExist) {
-		return l, nil
-	}
-	l.State, l.Durable = stateName(before.State), before.Durable
 	return l, err
-}
-
-func isDevice(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && info.Mode()&fs.ModeDevice != 0
 }

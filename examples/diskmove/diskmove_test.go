@@ -143,7 +143,7 @@ func cut(t *testing.T, src string, off func(*exec.Cmd) error, args ...string) (s
 	random := random{rand.New(rand.NewPCG(1, 2))}
 	require.NoError(t, os.WriteFile(src, random.bytes(4<<20), 0o600))
 	var said strings.Builder
-	cmd := exec.Command("diskmove", append([]string{"copy", "-json", "-rate", "2M"}, args...)...)
+	cmd := exec.Command("diskmove", append([]string{"copy", "-json", "-rate", "2"}, args...)...)
 	cmd.Stderr = &said
 	stdout, err := cmd.StdoutPipe()
 	require.NoError(t, err)
@@ -164,7 +164,7 @@ func cut(t *testing.T, src string, off func(*exec.Cmd) error, args ...string) (s
 func goesOn(t *testing.T, src, dst string, args ...string) {
 	out, err := exec.Command("diskmove", append([]string{"copy", "-json"}, args...)...).CombinedOutput()
 	require.NoError(t, err, "%s", out)
-	_, result, _ := strings.Cut(string(out), `{"event":"result"`)
+	_, result, _ := strings.Cut(string(out), `"msg":"result"`)
 	assert.NotContains(t, result, `"resumed":0,`)
 	assert.Contains(t, result, `"state":"complete"`)
 	want, err := os.ReadFile(src)
@@ -174,15 +174,57 @@ func goesOn(t *testing.T, src, dst string, args ...string) {
 	assert.True(t, bytes.Equal(want, got))
 }
 
-// TestATerminalGetsABar has script(1) make one.
+// TestATerminalGetsABar has script(1) make one. The image may be empty.
 func TestATerminalGetsABar(t *testing.T) {
 	lab.Need(t, "script")
+	for size, want := range map[int]string{1 << 20: "\r[========================]100.0 % of 1 MiB, ", 0: "\r[                        ]  0.0 % of 0 B, "} {
+		src := filepath.Join(t.TempDir(), "src.img")
+		require.NoError(t, os.WriteFile(src, make([]byte, size), 0o600))
+		out, err := exec.Command("script", "-qec", "diskmove copy "+src+" "+src+".copy", "/dev/null").CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		assert.Contains(t, string(out), want)
+		assert.Contains(t, string(out), "\r\x1b[Kcomplete: ")
+	}
+}
+
+// TestNohupIsHeeded hangs up.
+func TestNohupIsHeeded(t *testing.T) {
+	dir := t.TempDir()
+	src, dst := filepath.Join(dir, "src.img"), filepath.Join(dir, "dst.img")
+	require.NoError(t, os.WriteFile(src, make([]byte, 2<<20), 0o600))
+	program, err := exec.LookPath("diskmove")
+	require.NoError(t, err)
+	for _, nohup := range []bool{false, true} {
+		args := []string{"-c", `[ $0 = false ] || trap "" HUP; exec "$@"`, strconv.FormatBool(nohup), program, "copy", "-json", "-rate", "1", src, dst}
+		cmd := exec.Command("sh", args...)
+		stdout, err := cmd.StdoutPipe()
+		require.NoError(t, err)
+		require.NoError(t, cmd.Start())
+		lines := bufio.NewScanner(stdout)
+		require.True(t, lines.Scan())
+		require.NoError(t, cmd.Process.Signal(syscall.SIGHUP))
+		for lines.Scan() {
+		}
+		assert.Equal(t, nohup, cmd.Wait() == nil)
+	}
+}
+
+// TestAnAgentOutlivesItsOutput takes away what the agent writes to, as sshd does when
+// the link is cut: SIGPIPE would end it before it has noted what it has done.
+func TestAnAgentOutlivesItsOutput(t *testing.T) {
 	src := filepath.Join(t.TempDir(), "src.img")
 	require.NoError(t, os.WriteFile(src, make([]byte, 1<<20), 0o600))
-	out, err := exec.Command("script", "-qec", "diskmove copy "+src+" "+src+".copy", "/dev/null").CombinedOutput()
-	require.NoError(t, err, "%s", out)
-	assert.Contains(t, string(out), "99% |")
-	assert.Contains(t, string(out), "\rcomplete: 1 MiB of 1 MiB")
+	r, w, err := os.Pipe()
+	require.NoError(t, err)
+	require.NoError(t, r.Close())
+	cmd := exec.Command("diskmove", "agent", "send", src)
+	cmd.Stdout = w
+	_, err = cmd.StdinPipe() // open until it has ended
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	assert.Error(t, cmd.Wait())
+	require.NoError(t, w.Close())
+	assert.Equal(t, 1, cmd.ProcessState.ExitCode(), "%v", cmd.ProcessState)
 }
 
 func TestPlaces(t *testing.T) {
@@ -210,7 +252,7 @@ func TestPlaces(t *testing.T) {
 func TestTheFarShellReadsEachWordAsItIs(t *testing.T) {
 	words := []string{"printf", `%s\n`, "", "a b", "$(reboot)", "`reboot`", "'", `"`, `\`, `\'`, ";", "&", "|", "<", ">", "*", "?", "[a]", "{a,b}",
 		"~", "#", "!", "$HOME", "a=b", "-n", "é", "if"}
-	argv, err := (&call{options: options{ssh: []string{"ssh"}}}).reach("host", words...)
+	argv, err := (&call{ssh: "ssh"}).reach("host", words...)
 	require.NoError(t, err)
 	i := 1
 	for argv[i-1] != "host" {
@@ -220,18 +262,7 @@ func TestTheFarShellReadsEachWordAsItIs(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, strings.Join(words[2:], "\n")+"\n", string(out))
 	for _, bad := range []string{"a\nreboot", "a\x00b", "a\x1b[2J", "\xff"} {
-		_, err := (&call{}).reach("host", bad)
+		_, err := (&call{ssh: "ssh"}).reach("host", bad)
 		assert.ErrorAs(t, err, &wrongUsage{}, "%q", bad)
-	}
-}
-
-func TestByteCount(t *testing.T) {
-	for in, want := range map[string]byteCount{"1": 1, "500K": 500 << 10, "20M": 20 << 20, "1G": 1 << 30} {
-		var got byteCount
-		require.NoError(t, got.Set(in))
-		assert.Equal(t, want, got)
-	}
-	for _, in := range []string{"", "M", "0", "-1", "20m", "1.5G", "20MB", "9999999999G", "1KM"} {
-		assert.Error(t, new(byteCount).Set(in), in)
 	}
 }

@@ -3,13 +3,17 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 
+	"mvdan.cc/sh/v3/shell"
 	"mvdan.cc/sh/v3/syntax"
 
 	"github.com/rehost/rehost/blockcopy"
@@ -44,9 +48,13 @@ func parsePlace(s string) (place, error) {
 // reach returns the command that reaches a host: with words, to run them there,
 // each as one word whatever it holds.
 func (c *call) reach(host string, words ...string) ([]string, error) {
+	argv, err := shell.Fields(c.ssh, nil)
+	if err != nil || len(argv) == 0 {
+		return nil, wrongUsage{fmt.Errorf("-ssh %q is no command", c.ssh)}
+	}
 	// Without these, ssh waits for ever on a dead link. The first value that ssh is
 	// given counts, so that -ssh may hold another one.
-	argv := append(append([]string{}, c.ssh...), "-o", "ServerAliveInterval=10", "-o", "ServerAliveCountMax=3", host)
+	argv = append(argv, "-o", "ServerAliveInterval=10", "-o", "ServerAliveCountMax=3", host)
 	if c.sudo {
 		argv = append(argv, "sudo", "-n")
 	}
@@ -60,24 +68,34 @@ func (c *call) reach(host string, words ...string) ([]string, error) {
 	return argv, nil
 }
 
-// ask runs diskmove at the host and returns what it prints.
-func (c *call) ask(ctx context.Context, host string, words ...string) ([]byte, error) {
-	argv, err := c.reach(host, append([]string{c.agent}, words...)...)
+// startAgent starts the other end, with the flags that it needs.
+func (c *call) startAgent(ctx context.Context, p place, end string) (io.ReadWriteCloser, error) {
+	engine := flag.NewFlagSet("", flag.ContinueOnError)
+	engineFlags(engine, &call{})
+	flags := c.given(func(name string) bool { return engine.Lookup(name) != nil })
+	argv, err := c.reach(p.host, slices.Concat([]string{c.agent, "agent"}, flags, []string{end, p.path})...)
 	if err != nil {
 		return nil, err
 	}
-	out, err := output(ctx, nil, argv)
-	return out, c.hint(host, err)
+	return blockcopy.Command(ctx, argv...)
 }
 
-func output(ctx context.Context, stdin io.Reader, argv []string) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
-	var stdout, stderr bytes.Buffer
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, &stdout, &stderr
-	if err := cmd.Run(); err != nil {
-		return nil, &blockcopy.CommandError{Args: argv, Stderr: stderr.String(), Err: err}
+// ask has an agent answer.
+func (c *call) ask(ctx context.Context, p place, end string, answer any) error {
+	rw, err := c.startAgent(ctx, p, end)
+	if err != nil {
+		return err
 	}
-	return stdout.Bytes(), nil
+	defer rw.Close()
+	return c.hint(p.host, json.NewDecoder(rw).Decode(answer))
+}
+
+func (c *call) viaDD(ctx context.Context, src place) (*blockcopy.DD, error) {
+	argv, err := c.reach(src.host)
+	if err != nil {
+		return nil, err
+	}
+	return blockcopy.NewDD(ctx, src.path, argv...)
 }
 
 // hint adds to an error that is perhaps that of a far end without diskmove what can
@@ -90,47 +108,41 @@ func (c *call) hint(host string, err error) error {
 	return fmt.Errorf(`%w
 If %s has no diskmove: build one for its platform (GOOS, GOARCH), bring it there with
     scp diskmove %[2]s:
-and add -agent ./diskmove; or add -install, if the platforms are the same; or, for a source, -dd`, err, host)
+and add -agent ./diskmove; or copy with -install, if the platforms are the same; or,
+for a source, with -dd`, err, host)
 }
 
 // bring copies this program to the host, for its owner alone, and uses it from
 // there. It goes through ssh, not scp, for which the options of -ssh mean others.
 func (c *call) bring(ctx context.Context, host string) error {
-	here, err := output(ctx, nil, []string{"uname", "-sm"})
+	path, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	program, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	platform, err := exec.CommandContext(ctx, "uname", "-sm").Output()
 	if err != nil {
 		return err
 	}
 	own := *c
 	own.sudo = false // it is the user's own
-	sh := func(stdin io.Reader, script string) ([]byte, error) {
-		argv, err := own.reach(host, "sh", "-c", script)
-		if err != nil {
-			return nil, err
-		}
-		return output(ctx, stdin, argv)
-	}
-	there, err := sh(nil, "uname -sm")
+	// Renamed, since the one that is there may run; and only if all of it came.
+	argv, err := own.reach(host, "sh", "-c", fmt.Sprintf(`[ "$(uname -sm)" = "%s" ] || { echo "it is $(uname -sm)" >&2; exit 1; }; `+
+		`umask 077 && mkdir -p ~/.diskmove && cd ~/.diskmove && cat >new.$$ && [ $(wc -c <new.$$) -eq %d ] && chmod 700 new.$$ && mv new.$$ diskmove && pwd`,
+		bytes.TrimSpace(platform), len(program)))
 	if err != nil {
 		return err
 	}
-	if string(here) != string(there) {
-		return fmt.Errorf("-install: %s is %s, and this is %s: build diskmove for it (GOOS, GOARCH), copy it there and name it with -agent",
-			host, bytes.TrimSpace(there), bytes.TrimSpace(here))
-	}
-	path, err := os.Executable()
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	var stderr bytes.Buffer
+	cmd.Stdin, cmd.Stderr = bytes.NewReader(program), &stderr
+	dir, err := cmd.Output()
 	if err != nil {
-		return err
+		return fmt.Errorf("-install at %s, from a %s: %w: %s", host, bytes.TrimSpace(platform), err, bytes.TrimSpace(stderr.Bytes()))
 	}
-	program, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer program.Close()
-	// Renamed, since the one that is there may run.
-	out, err := sh(program, `umask 077 && mkdir -p ~/.diskmove && cd ~/.diskmove && cat >new.$$ && chmod 700 new.$$ && mv new.$$ diskmove && pwd`)
-	if err != nil {
-		return err
-	}
-	c.agent = strings.TrimSuffix(string(out), "\n") + "/diskmove"
+	c.agent = strings.TrimSuffix(string(dir), "\n") + "/diskmove"
 	return nil
 }

@@ -63,7 +63,7 @@ func TestKilledAtAnyInstantACopyGoesOnAndEndsRight(t *testing.T) {
 // What is copied takes a good second, in which the journal is written about twice.
 const (
 	killedSize = 18 << 20
-	killedRate = "16M"
+	killedRate = "16"
 )
 
 // A killer has a copy and kills it.

@@ -54,7 +54,7 @@ func disk(m *move.Move, _ *machines) (phase, error) {
 				Run: []string{"diskmove copy -final " + places},
 				Check: []string{
 					"It says complete, as does `diskmove status " + image + ".journal`. The digest that it prints is that of the source, and of the target as it was read back or compared.",
-					fmt.Sprintf("Whoever wants another program's word, and has another %s of stop for it: the line with `b3sum --check` that it prints, and `ssh %s sudo -n b3sum %s`, or `diskmove verify %s`.",
+					fmt.Sprintf("Whoever wants another program's word, and has another %s of stop for it: the line with b3sum that it prints, and `ssh %s sudo -n b3sum %s`, or `diskmove verify %s`.",
 						short(stop.read), old.Host, old.Disk, places),
 				}},
 		},

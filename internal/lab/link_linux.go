@@ -73,22 +73,25 @@ func ip(words ...string) error {
 }
 
 // endAll ends what still runs in a namespace, such as the session of an sshd whose
-// client's last packet is on its way.
+// client's last packet is on its way. It looks again until nothing is there: what is
+// killed may have started another one before.
 func endAll(netns string) error {
-	out, err := exec.Command("ip", "netns", "pids", netns).Output()
-	if err != nil {
-		return err
-	}
-	for _, field := range strings.Fields(string(out)) {
-		pid, err := strconv.Atoi(field)
-		if err != nil {
+	for {
+		out, err := exec.Command("ip", "netns", "pids", netns).Output()
+		fields := strings.Fields(string(out))
+		if err != nil || len(fields) == 0 {
 			return err
 		}
-		if err := unix.Kill(pid, unix.SIGKILL); err != nil && err != unix.ESRCH {
-			return err
+		for _, field := range fields {
+			pid, err := strconv.Atoi(field)
+			if err != nil {
+				return err
+			}
+			if err := unix.Kill(pid, unix.SIGKILL); err != nil && err != unix.ESRCH {
+				return err
+			}
 		}
 	}
-	return nil
 }
 
 // openTUN makes the interface wan0 in a namespace: that of the thread which opens

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -27,10 +28,26 @@ func TestALinkIsAsSlowAsItsLine(t *testing.T) {
 
 func TestNothingIsLeftOfALink(t *testing.T) {
 	var ends [2]LinkEnd
+	var programs []*exec.Cmd
 	t.Run("link", func(t *testing.T) {
 		link := StartLink(t, Line{})
 		ends = [2]LinkEnd{link.A, link.B}
+		for _, end := range ends {
+			argv := end.Command("sh", "-c", "echo; exec sleep 60")
+			cmd := exec.Command(argv[0], argv[1:]...)
+			out, err := cmd.StdoutPipe()
+			require.NoError(t, err)
+			require.NoError(t, cmd.Start())
+			_, err = out.Read(make([]byte, 1))
+			require.NoError(t, err)
+			programs = append(programs, cmd)
+		}
 	})
+	for _, cmd := range programs {
+		cmd.Process.Signal(syscall.SIGTERM) // if it still runs
+		require.Error(t, cmd.Wait())
+		assert.Equal(t, syscall.SIGKILL, cmd.ProcessState.Sys().(syscall.WaitStatus).Signal())
+	}
 	for _, end := range ends {
 		_, err := os.Stat(filepath.Join("/run/netns", end.Netns))
 		assert.ErrorIs(t, err, os.ErrNotExist)

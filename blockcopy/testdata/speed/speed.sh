@@ -186,12 +186,15 @@ ssh_section() {
 		same src dst
 		fresh "$s" 'diskmove, push' diskmove copy -ssh "ssh -F $config" -agent "$work/agent" src "far:$work/dst"
 		same src dst
+		fresh "$s" 'pull, not read back' diskmove copy -no-verify -ssh "ssh -F $config" -agent "$work/agent" "far:$work/src" dst
+		same src dst
 		fresh "$s" 'diskmove -dd' diskmove copy -dd -ssh "ssh -F $config" "far:$work/src" dst
 		same src dst
 	done
 	unserve
 	say ratio 'over ssh: pull to ssh dd | dd' "$s" 'diskmove, pull' "$s" 'ssh dd | dd' '<=' 0.6
 	say ratio 'over ssh: push to ssh dd | dd' "$s" 'diskmove, push' "$s" 'ssh dd | dd' '<=' 0.6
+	say ratio 'the same, not read back' "$s" 'pull, not read back' "$s" 'ssh dd | dd' '<=' 0.6
 	say ratio 'aim' "$s" 'diskmove, pull' "$s" 'ssh dd | dd' '<=' 0.4
 }
 
@@ -217,6 +220,7 @@ link_section() {
 	bytes=$(($(wire) - before))
 	same big dst
 	for _ in $(runs); do
+		far "$s" 'ssh true, the login' ssh -F "$config" far true
 		cp --sparse=always big dst; sync dst
 		far "$s" 'rsync, 1 %' rsync -I --inplace -e "ssh -F $config" "far:$work/after" dst
 		cp --sparse=always big dst; sync dst
