@@ -53,7 +53,7 @@ func childCopy(t *testing.T, dir string, command ...string) (string, error) {
 	require.NoError(t, err)
 	argv := append(command, self)
 	cmd := exec.CommandContext(t.Context(), argv[0], argv[1:]...)
-	cmd.Dir, cmd.Env = dir, append(os.Environ(), "BLOCKCOPY_CHILD=1")
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), "BLOCKCOPY_CHILD=1", "GORACE=atexit_sleep_ms=0")
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }

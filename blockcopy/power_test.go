@@ -1,8 +1,11 @@
 package blockcopy
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -31,7 +34,7 @@ func TestThePowerGoesOutAtEveryWriteAndFlush(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			src := image(3, size)
-			for seed := range uint64(4) {
+			for seed := range seeds(t) {
 				for cut, through := 0, false; !through; cut++ {
 					through = cutAt(t, src, c.old, c.opt, cut, seed)
 					cuts++
@@ -40,6 +43,13 @@ func TestThePowerGoesOutAtEveryWriteAndFlush(t *testing.T) {
 		})
 	}
 	t.Logf("%d cut points", cuts)
+}
+
+// seeds returns how often each cut point is tried: REHOST_SEEDS, or twice.
+func seeds(t *testing.T) uint64 {
+	n, err := strconv.ParseUint(cmp.Or(os.Getenv("REHOST_SEEDS"), "2"), 10, 32)
+	require.NoError(t, err)
+	return n
 }
 
 // cutAt runs copies until one ends, the first with the power out at operation cut, the
