@@ -51,7 +51,7 @@ func makeImage(path string, size int64) error {
 
 // change writes pages of 4 KiB, one to eight at a place, until a hundredth of the
 // file is new.
-func change(path string) error {
+func change(path string, seed byte) error {
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
 		return err
@@ -61,7 +61,7 @@ func change(path string) error {
 		return errors.Join(err, f.Close())
 	}
 	const page = 4 << 10
-	bytes, random := seeded(2)
+	bytes, random := seeded(seed)
 	pages := info.Size() / page
 	for left := max(1, pages/100); left > 0; {
 		n := min(left, 1+random.Int64N(8), pages)

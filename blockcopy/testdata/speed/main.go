@@ -21,7 +21,7 @@ import (
 )
 
 const usage = `image SIZE PATH           make the image of that many bytes
-change PATH               change a hundredth of it, in small places
+change PATH SEED          change a hundredth of it, in small places
 run FILE SECTION NAME CMD ...  run a command, and add a line to the results: seconds and KiB
 copy SRC DST              copy as cp does: with the digest, but neither flushed nor verified
 port                      print a port of 127.0.0.1 that is free
@@ -47,8 +47,12 @@ func do(ctx context.Context, args []string) error {
 			return err
 		}
 		return makeImage(args[2], size)
-	case len(args) == 2 && args[0] == "change":
-		return change(args[1])
+	case len(args) == 3 && args[0] == "change":
+		seed, err := strconv.ParseUint(args[2], 10, 8)
+		if err != nil {
+			return err
+		}
+		return change(args[1], byte(seed))
 	case len(args) > 4 && args[0] == "run":
 		return run(ctx, args[1], args[2], args[3], args[4:])
 	case len(args) == 1 && args[0] == "port":
