@@ -75,7 +75,7 @@ func (opt *Options) withDefaults() (*Options, error) {
 	case o.TrustJournal && o.Rewrite:
 		return nil, &ValueError{Field: "TrustJournal", Value: "true", Reason: "Rewrite compares with nothing"}
 	}
-	o.Workers = cmp.Or(o.Workers, min(runtime.GOMAXPROCS(0)+1, 8))
+	o.Workers = cmp.Or(o.Workers, max(8, min(runtime.GOMAXPROCS(0), 16))) // disks want several requests at once
 	o.Streams = cmp.Or(o.Streams, 1)
 	o.unsynced = cmp.Or(o.unsynced, 128<<20)
 	if o.openJournal == nil {
