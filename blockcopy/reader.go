@@ -31,12 +31,8 @@ func newReader(src Source, opt *Options, pace *pacer, m *meter) *reader {
 	return &reader{src: src, size: src.Size(), holes: newHoles(src, src.Size()), opt: opt, pace: pace, m: m}
 }
 
-// zeroBlock is what is read from a hole.
-var zeroBlock [blockSize]byte
-
-// read returns the bytes of a block: they lie in buf, or, in a hole, are zeros that all
-// share and nobody writes. With SkipBad it goes on past what cannot be read, which is zero
-// in what it returns and listed in bad.
+// read returns the bytes of a block, in buf. With SkipBad it goes on past what cannot
+// be read, which is zero in what it returns and listed in bad.
 func (r *reader) read(ctx context.Context, block int64, buf []byte) (p []byte, bad []Range, err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, nil, err
@@ -48,7 +44,8 @@ func (r *reader) read(ctx context.Context, block int64, buf []byte) (p []byte, b
 		return nil, nil, failed("read", off, int64(len(p)), err)
 	}
 	if hole {
-		return zeroBlock[:len(p)], nil, nil
+		clear(p)
+		return p, nil, nil
 	}
 	if err := r.pace.wait(ctx, len(p)); err != nil {
 		return nil, nil, err
