@@ -84,7 +84,10 @@ type countingDisk struct {
 }
 
 func (d *countingDisk) WriteAt(p []byte, off int64) (int, error) {
-	if d.stop != nil && d.count >= 3 {
+	d.mu.Lock()
+	third := d.stop != nil && d.count >= 3
+	d.mu.Unlock()
+	if third {
 		d.stop()
 	}
 	return d.disk.WriteAt(p, off)

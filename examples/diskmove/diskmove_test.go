@@ -191,10 +191,11 @@ func TestATerminalGetsABar(t *testing.T) {
 func TestNohupIsHeeded(t *testing.T) {
 	dir := t.TempDir()
 	src, dst := filepath.Join(dir, "src.img"), filepath.Join(dir, "dst.img")
-	require.NoError(t, os.WriteFile(src, make([]byte, 2<<20), 0o600))
 	program, err := exec.LookPath("diskmove")
 	require.NoError(t, err)
-	for _, nohup := range []bool{false, true} {
+	for nohup, size := range map[bool]int{false: 64 << 20, true: 1 << 20} { // bytes, at one MiB a second
+		require.NoError(t, os.WriteFile(src, make([]byte, size), 0o600))
+		require.NoError(t, os.RemoveAll(dst+".journal"))
 		args := []string{"-c", `[ $0 = false ] || trap "" HUP; exec "$@"`, strconv.FormatBool(nohup), program, "copy", "-json", "-rate", "1", src, dst}
 		cmd := exec.Command("sh", args...)
 		stdout, err := cmd.StdoutPipe()
