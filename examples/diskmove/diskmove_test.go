@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -193,6 +194,9 @@ func TestNohupIsHeeded(t *testing.T) {
 	src, dst := filepath.Join(dir, "src.img"), filepath.Join(dir, "dst.img")
 	program, err := exec.LookPath("diskmove")
 	require.NoError(t, err)
+	caught := make(chan os.Signal, 1)
+	signal.Notify(caught, syscall.SIGHUP) // or a test that runs under nohup itself would hand that on
+	defer signal.Stop(caught)
 	for nohup, size := range map[bool]int{false: 64 << 20, true: 1 << 20} { // bytes, at one MiB a second
 		require.NoError(t, os.WriteFile(src, make([]byte, size), 0o600))
 		require.NoError(t, os.RemoveAll(dst+".journal"))
