@@ -35,5 +35,25 @@
 // it: stop the machine first, or use Options.Recheck, which reads it twice. A regular
 // file's size and times are compared.
 //
+// # Speed
+//
+// testdata/speed/speed.sh measures it beside its peers, in one run: medians of five, two
+// processors, an image of 2 GiB (40 % zeros, 30 % random, 30 % text), as multiples of
+// cp --sparse=always onto the page cache (0.40 s) where nothing else is said.
+//
+//	fresh, warm, nothing flushed or read back   1.8   qemu-img 1.1, nbdcopy 2.0, dd 2.3, rsync 13.8
+//	fresh, flushed and journalled               3.3   cp and sync 2.8
+//	fresh, read back too                        9.0
+//	1 % changed, the live pass's journal there  1.0   rsync 6.9
+//	1 % changed, no journal                     1.3
+//	fresh, cold, journalled                     1.4 times reading the image past the cache; cp and sync 1.3
+//	over ssh on loopback, not read back         1.0 times ssh dd | dd; 1.3 read back
+//	60 ms, 100 Mbit/s, 256 MiB, fresh           1.2 times the bytes on the wire; a login takes 1.1 s of 9.8 s
+//	the same, 1 % changed                       0.8 times rsync
+//	hole                                        0.75 of b3sum's speed
+//	peak memory                                 33 MiB
+//
+// What bounds it is BLAKE3 at 3 GB/s per processor, and the disk where it is read back.
+//
 // PROTOCOL.md, beside the code, has the format of the journal and the protocol.
 package blockcopy
