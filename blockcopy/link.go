@@ -172,7 +172,7 @@ func (l *link) read() {
 		if err != nil {
 			l.failRead(err)
 			if _, ok := errors.AsType[*ProtocolError](err); ok {
-				io.Copy(io.Discard, r) //nolint:errcheck // it ends when the stream does
+				io.Copy(io.Discard, r) // it ends when the stream does
 			}
 			return
 		}
@@ -224,7 +224,7 @@ func (e *streamError) Unwrap() error { return e.err }
 func (l *link) write(hello []byte) {
 	defer close(l.writing)
 	w := bufio.NewWriterSize(linkWriter{l}, writeBuffer)
-	w.Write(hello) //nolint:errcheck // the next call returns the error again
+	w.Write(hello) // the next call returns the error again
 	for {
 		f, more := l.next(w.Buffered() > 0)
 		var err error
@@ -374,7 +374,7 @@ func (w linkWriter) Write(p []byte) (n int, err error) {
 	begun := time.Now()
 	for n < len(p) && err == nil {
 		end := min(n+piece, len(p))
-		l.pace.wait(l.ctx, end-n) //nolint:errcheck // the last words of a link that has ended need not wait
+		l.pace.wait(l.ctx, end-n) // the last words of a link that has ended need not wait
 		var wrote int
 		wrote, err = l.rw.Write(p[n:end])
 		n += wrote

@@ -51,7 +51,7 @@ func Receive(ctx context.Context, rw io.ReadWriteCloser, dst Target, opt *Option
 	case <-r.ctx.Done():
 	case <-time.After(deadAfter):
 	}
-	r.close() //nolint:errcheck // nothing is left to be said
+	r.close() // nothing is left to be said
 	return result, err
 }
 

@@ -59,7 +59,7 @@ func Send(ctx context.Context, rw io.ReadWriteCloser, src Source, opt *Options) 
 		s.fail(err)
 		err = s.close()
 	} else {
-		s.close() //nolint:errcheck // nothing that comes after the result matters
+		s.close() // nothing that comes after the result matters
 	}
 	report()
 	r.Progress = m.progress(time.Now())

@@ -323,7 +323,7 @@ func maskBytes(mask uint16, n int) int {
 // gather moves the grains of mask to the beginning of the block p and returns them.
 func gather(p []byte, mask uint16) []byte {
 	end := 0
-	runs(mask, len(p), func(from, to int) error { //nolint:errcheck // which it hands on from f
+	runs(mask, len(p), func(from, to int) error { // which it hands on from f
 		end += copy(p[end:], p[from:to])
 		return nil
 	})
