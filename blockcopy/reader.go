@@ -106,20 +106,23 @@ func (r *reader) split(ctx context.Context, p []byte, off int64, cause error) (b
 }
 
 // badRanges returns what could not be read, in order.
-func (r *reader) badRanges() []Range {
-	slices.SortFunc(r.bad, func(a, b Range) int { return cmp.Compare(a.Offset, b.Offset) })
-	var all []Range
-	for _, b := range r.bad {
-		all = addRange(all, b)
-	}
-	return all
-}
+func (r *reader) badRanges() []Range { return joinRanges(r.bad) }
 
 // unreadable returns the error of a pass that went on past bad ranges.
 func (r *reader) unreadable() error {
 	bad := r.badRanges()
 	return fmt.Errorf("%d ranges of the source cannot be read, the first one: %w",
 		len(bad), failed("read", bad[0].Offset, bad[0].Length, r.cause))
+}
+
+// joinRanges sorts ranges, and makes one of those that touch.
+func joinRanges(ranges []Range) []Range {
+	slices.SortFunc(ranges, func(a, b Range) int { return cmp.Compare(a.Offset, b.Offset) })
+	var all []Range
+	for _, r := range ranges {
+		all = addRange(all, r)
+	}
+	return all
 }
 
 // addRange appends a range, to the last one if they touch.

@@ -1,9 +1,6 @@
 package blockcopy
 
 import (
-	"cmp"
-	"slices"
-
 	"github.com/klauspost/compress/zstd"
 	"lukechampine.com/blake3/guts"
 )
@@ -115,10 +112,5 @@ func unfold(a *answer, p []byte, zeros uint16, unpack *zstd.Decoder) error {
 func (r *receiver) badRanges() []Range {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	slices.SortFunc(r.bad, func(a, b Range) int { return cmp.Compare(a.Offset, b.Offset) })
-	var all []Range
-	for _, b := range r.bad {
-		all = addRange(all, b)
-	}
-	return all
+	return joinRanges(r.bad)
 }

@@ -116,7 +116,7 @@ func (s *sink) close() {
 }
 
 // length returns how many bytes a block has.
-func (s *sink) length(block int64) int { return int(min(blockSize, s.size-block*blockSize)) }
+func (s *sink) length(block int64) int { return lengthOf(block, s.size) }
 
 // examine tells what the target holds in a block. Old content is read into buf. g, if not
 // nil, gets the values of the grains of holdsOld. With trust false the
