@@ -1,0 +1,84 @@
+package lab
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// unshared is in the environment of the process that has the new namespaces, until
+// they are furnished.
+const unshared = "REHOST_LAB_UNSHARED"
+
+// Isolate runs the process again in network, mount and process namespaces of its
+// own, in which it may do as it likes: /run is empty, loopback is up, and what is
+// left when it ends, processes and rules alike, the kernel takes away. It returns
+// in the process that is isolated; the other one exits with its status. Who is not
+// root is root there. A TestMain calls it first. Where the kernel does not allow
+// it, it returns all the same, and [NeedIsolation] skips what depends on it.
+func Isolate() {
+	if _, err := os.Stat(isolated); err == nil {
+		return
+	}
+	if os.Getenv(unshared) != "" {
+		os.Unsetenv(unshared)
+		if err := furnish(); err != nil {
+			fmt.Fprintln(os.Stderr, "lab: isolation:", err)
+			os.Exit(2)
+		}
+		return
+	}
+	runtime.LockOSThread() // Pdeathsig is the death of the thread
+	again := exec.Command("/proc/self/exe", os.Args[1:]...)
+	again.Args[0] = os.Args[0]
+	again.Stdin, again.Stdout, again.Stderr = os.Stdin, os.Stdout, os.Stderr
+	again.Env = append(os.Environ(), unshared+"=1")
+	again.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS | syscall.CLONE_NEWPID,
+		Pdeathsig:  syscall.SIGKILL, // go test kills a run that takes too long
+	}
+	if os.Geteuid() != 0 {
+		again.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
+		again.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}}
+		again.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}}
+	}
+	err := again.Start()
+	if err != nil { // such as EPERM
+		runtime.UnlockOSThread()
+		return
+	}
+	err = again.Wait()
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.ExitCode() > 0 {
+		os.Exit(exit.ExitCode())
+	} else if err != nil {
+		fmt.Fprintln(os.Stderr, "lab:", err)
+		os.Exit(2)
+	}
+	os.Exit(0)
+}
+
+// furnish makes the new namespaces a place to live in.
+func furnish() error {
+	// Nothing that is mounted here shows outside.
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("make mounts private: %w", err)
+	}
+	for _, m := range []struct{ what, where string }{
+		{"proc", "/proc"}, // of the new process namespace
+		{"sysfs", "/sys"}, // of the new network namespace
+		{"tmpfs", "/run"}, // locks, sockets and names of namespaces
+	} {
+		if err := unix.Mount(m.what, m.where, m.what, 0, ""); err != nil {
+			return fmt.Errorf("mount %s: %w", m.where, err)
+		}
+	}
+	if err := ip("link", "set", "lo", "up"); err != nil {
+		return err
+	}
+	return os.WriteFile(isolated, nil, 0o600)
+}
