@@ -21,13 +21,8 @@ type Link struct{ A, B LinkEnd }
 
 // A LinkEnd is one of the two hosts.
 type LinkEnd struct {
-	Netns string     // the name of the network namespace
-	Addr  netip.Addr // of the interface wan0, which can be reached from the other end
-}
-
-// Command returns the words that run a program at this end.
-func (e LinkEnd) Command(argv ...string) []string {
-	return append([]string{"ip", "netns", "exec", e.Netns}, argv...)
+	Host
+	Addr netip.Addr // of the interface wan0, which can be reached from the other end
 }
 
 // StartLink makes a link that lasts as long as the test. It needs root, and Linux.

@@ -6,10 +6,6 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"os"
-	"os/exec"
-	"runtime"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -24,8 +20,8 @@ func OpenLink(line Line) (*Link, func() error, error) {
 		return nil, nil, fmt.Errorf("a network namespace needs root: %w", os.ErrPermission)
 	}
 	l := &Link{
-		A: LinkEnd{Netns: fmt.Sprintf("rehost-%d-a", os.Getpid()), Addr: netip.MustParseAddr("192.0.2.1")},
-		B: LinkEnd{Netns: fmt.Sprintf("rehost-%d-b", os.Getpid()), Addr: netip.MustParseAddr("192.0.2.2")},
+		A: LinkEnd{Host: Host{Netns: fmt.Sprintf("rehost-%d-a", os.Getpid())}, Addr: netip.MustParseAddr("192.0.2.1")},
+		B: LinkEnd{Host: Host{Netns: fmt.Sprintf("rehost-%d-b", os.Getpid())}, Addr: netip.MustParseAddr("192.0.2.2")},
 	}
 	var undo []func() error
 	var carriers sync.WaitGroup
@@ -44,7 +40,7 @@ func OpenLink(line Line) (*Link, func() error, error) {
 			return nil, nil, errors.Join(err, closeLink())
 		}
 		undo = append(undo, func() error { return errors.Join(endAll(end.Netns), ip("netns", "delete", end.Netns)) })
-		tun, err := openTUN(end.Netns)
+		tun, err := openTUN(end.Host)
 		if err != nil {
 			return nil, nil, errors.Join(err, closeLink())
 		}
@@ -65,60 +61,14 @@ func OpenLink(line Line) (*Link, func() error, error) {
 	return l, closeLink, nil
 }
 
-func ip(words ...string) error {
-	if out, err := exec.Command("ip", words...).CombinedOutput(); err != nil {
-		return fmt.Errorf("ip %s: %w: %s", strings.Join(words, " "), err, out)
-	}
-	return nil
-}
-
-// endAll ends what still runs in a namespace, such as the session of an sshd whose
-// client's last packet is on its way. It looks again until nothing is there: what is
-// killed may have started another one before.
-func endAll(netns string) error {
-	for {
-		out, err := exec.Command("ip", "netns", "pids", netns).Output()
-		fields := strings.Fields(string(out))
-		if err != nil || len(fields) == 0 {
-			return err
-		}
-		for _, field := range fields {
-			pid, err := strconv.Atoi(field)
-			if err != nil {
-				return err
-			}
-			if err := unix.Kill(pid, unix.SIGKILL); err != nil && err != unix.ESRCH {
-				return err
-			}
-		}
-	}
-}
-
-// openTUN makes the interface wan0 in a namespace: that of the thread which opens
-// the device.
-func openTUN(netns string) (tun *os.File, err error) {
-	runtime.LockOSThread()
-	home, err := os.Open("/proc/thread-self/ns/net")
-	if err != nil {
-		runtime.UnlockOSThread()
-		return nil, err
-	}
-	defer home.Close()
-	away, err := os.Open("/run/netns/" + netns)
-	if err != nil {
-		runtime.UnlockOSThread()
-		return nil, err
-	}
-	defer away.Close()
-	if err := unix.Setns(int(away.Fd()), unix.CLONE_NEWNET); err != nil {
-		runtime.UnlockOSThread()
-		return nil, err
-	}
-	fd, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
-	if back := unix.Setns(int(home.Fd()), unix.CLONE_NEWNET); back != nil {
-		return nil, errors.Join(err, back) // the thread stays locked: it ends with its goroutine
-	}
-	runtime.UnlockOSThread()
+// openTUN makes the interface wan0 on a host: that of the thread which opens the
+// device.
+func openTUN(host Host) (*os.File, error) {
+	fd := -1
+	err := host.Do(func() (err error) {
+		fd, err = unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,310 @@
+package natfwd
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// A rule is a line of a ruleset that does something to a chain, read for its
+// meaning: two that say the same in other words have the same key.
+type rule struct {
+	line  int    // from 0
+	verb  string // "-A"; a file may have others, such as "-I"
+	chain string
+	text  string   // what follows the chain, as it stands
+	opts  []option // in the order of the text
+	key   string
+}
+
+// An option is one of a rule's words that begin with "-", with what belongs to it.
+type option struct {
+	not  bool
+	name string // the short one where there are two
+	args []string
+}
+
+// shortName has the other names of options, as iptables(8) and
+// iptables-extensions(8) give them.
+var shortName = map[string]string{
+	"--append": "-A", "--insert": "-I", "--delete": "-D", "--replace": "-R",
+	"--protocol": "-p", "--proto": "-p", "--source": "-s", "--src": "-s", "--destination": "-d", "--dst": "-d",
+	"--in-interface": "-i", "--out-interface": "-o", "--match": "-m", "--jump": "-j", "--goto": "-g",
+	"--source-port": "--sport", "--destination-port": "--dport",
+	"--source-ports": "--sports", "--destination-ports": "--dports",
+}
+
+// parseRule reads a line such as `-A PREROUTING -i ens5 -p tcp -j DNAT --to-destination
+// 192.0.2.7`, with counters before it or without.
+func parseRule(line string) (rule, error) {
+	text := line
+	if strings.HasPrefix(text, "[") {
+		_, after, ok := strings.Cut(text, "]")
+		if !ok {
+			return rule{}, errors.New("the counters do not end")
+		}
+		text = strings.TrimLeft(after, " \t")
+	}
+	list, err := words(text)
+	switch {
+	case err != nil:
+		return rule{}, err
+	case len(list) < 2 || !strings.HasPrefix(list[0], "-"):
+		return rule{}, fmt.Errorf("%q is no rule", line)
+	}
+	r := rule{verb: canonical(list[0]), chain: list[1]}
+	r.text = after(text, 2)
+	not := false
+	for _, word := range list[2:] {
+		switch {
+		case word == "!":
+			not = true
+		case len(word) > 1 && word[0] == '-' && (len(r.opts) == 0 || takesMore(r.opts[len(r.opts)-1])):
+			r.opts = append(r.opts, option{not: not, name: canonical(word)})
+			not = false
+		case len(r.opts) > 0:
+			last := &r.opts[len(r.opts)-1]
+			last.args = append(last.args, word)
+			last.not = last.not || not // "-i ! ens5", as iptables once wrote it
+			not = false
+		default: // the number of -I and -R
+			r.opts = append(r.opts, option{name: "", args: []string{word}})
+		}
+	}
+	r.key = r.canonicalKey()
+	return r, nil
+}
+
+// takesMore tells whether a word that begins with "-" is the next option: the one
+// before may need it, as a comment does.
+func takesMore(before option) bool { return before.name != "--comment" || len(before.args) > 0 }
+
+// after returns the text behind the first n words, none of which is quoted.
+func after(text string, n int) string {
+	for range n {
+		text = strings.TrimLeft(text, " \t")
+		i := strings.IndexAny(text, " \t")
+		if i < 0 {
+			return ""
+		}
+		text = text[i:]
+	}
+	return strings.TrimSpace(text)
+}
+
+func canonical(name string) string {
+	if short, ok := shortName[name]; ok {
+		return short
+	}
+	return name
+}
+
+// canonicalKey is the rule's meaning as a text: options in an order of their own,
+// with addresses and ports in one form.
+func (r *rule) canonicalKey() string {
+	proto := ""
+	for i := range r.opts {
+		r.opts[i].normalize()
+		if r.opts[i].name == "-p" && !r.opts[i].not {
+			proto = r.opts[i].arg()
+		}
+	}
+	var parts []string
+	for _, o := range r.opts {
+		switch {
+		case o.name == "-m" && o.arg() == proto: // it says what -p says
+		case (o.name == "-s" || o.name == "-d") && !o.not && strings.HasSuffix(o.arg(), "/0"):
+		default:
+			parts = append(parts, o.String())
+		}
+	}
+	slices.Sort(parts)
+	return strings.Join(slices.Compact(parts), " ")
+}
+
+func (o option) arg() string {
+	if len(o.args) == 0 {
+		return ""
+	}
+	return o.args[0]
+}
+
+// String returns the option as a line has it.
+func (o option) String() string {
+	var b strings.Builder
+	if o.not {
+		b.WriteString("! ")
+	}
+	b.WriteString(o.name)
+	for _, arg := range o.args {
+		b.WriteString(" " + quote(arg))
+	}
+	return b.String()
+}
+
+// normalize gives an argument the form that iptables-save gives it.
+func (o *option) normalize() {
+	if len(o.args) != 1 {
+		return
+	}
+	arg := &o.args[0]
+	switch o.name {
+	case "-p":
+		*arg = protocol(*arg)
+	case "-s", "-d":
+		if p, ok := parsePrefix(*arg); ok {
+			*arg = p.String()
+		}
+	case "--dport", "--sport":
+		if p, ok := parsePorts(*arg); ok {
+			*arg = p.String()
+		}
+	case "--dports", "--sports":
+		list := strings.Split(*arg, ",")
+		for i := range list {
+			if p, ok := parsePorts(list[i]); ok {
+				list[i] = p.String()
+			}
+		}
+		*arg = strings.Join(list, ",")
+	}
+}
+
+// protocol returns the name that iptables-save prints for the ones with ports.
+func protocol(name string) string {
+	switch name = strings.ToLower(name); name {
+	case "6":
+		return "tcp"
+	case "17":
+		return "udp"
+	case "0":
+		return "all"
+	}
+	return name
+}
+
+// parsePrefix reads an address with or without a length or an IPv4 mask.
+func parsePrefix(text string) (netip.Prefix, bool) {
+	address, length, has := strings.Cut(text, "/")
+	a, err := netip.ParseAddr(address)
+	if err != nil {
+		return netip.Prefix{}, false
+	}
+	bits := a.BitLen()
+	if mask, err := netip.ParseAddr(length); has && err == nil {
+		bits = maskBits(mask)
+	} else if has {
+		if bits, err = strconv.Atoi(length); err != nil {
+			return netip.Prefix{}, false
+		}
+	}
+	p, err := a.Prefix(bits)
+	return p, err == nil
+}
+
+// maskBits returns the length that a mask stands for, -1 if it is none.
+func maskBits(mask netip.Addr) int {
+	for bits := range mask.BitLen() + 1 {
+		ones := netip.AddrFrom4([4]byte{255, 255, 255, 255})
+		if mask.Is6() {
+			ones = netip.MustParseAddr("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff")
+		}
+		if p, err := ones.Prefix(bits); err == nil && p.Addr() == mask {
+			return bits
+		}
+	}
+	return -1
+}
+
+// services are the names of ports that the forwards of a move go by, for files that
+// a person wrote: iptables-save prints numbers.
+var services = map[string]uint16{
+	"ssh": 22, "smtp": 25, "domain": 53, "http": 80, "pop3": 110, "imap2": 143, "https": 443,
+	"submissions": 465, "submission": 587, "imaps": 993, "pop3s": 995,
+}
+
+// parsePorts reads a port or a range, "25", "smtp", "8000:8010", ":1024" or "1024:".
+func parsePorts(text string) (PortRange, bool) {
+	first, last, isRange := strings.Cut(text, ":")
+	a, okFirst := parsePort(first, 0, isRange)
+	if !isRange {
+		return PortRange{a, a}, okFirst
+	}
+	b, okLast := parsePort(last, 0xffff, true)
+	return PortRange{a, b}, okFirst && okLast && a <= b
+}
+
+func parsePort(text string, missing uint16, mayMiss bool) (uint16, bool) {
+	if text == "" {
+		return missing, mayMiss
+	}
+	if n, ok := services[text]; ok {
+		return n, true
+	}
+	n, err := strconv.ParseUint(text, 10, 16)
+	return uint16(n), err == nil
+}
+
+// option returns the argument of the first option of a name that is not negated.
+func (r rule) option(name string) (string, bool) {
+	for _, o := range r.opts {
+		if o.name == name && !o.not {
+			return o.arg(), true
+		}
+	}
+	return "", false
+}
+
+// target is where the rule sends packets: a chain, or an extension such as DNAT.
+func (r rule) target() string {
+	if name, ok := r.option("-j"); ok {
+		return name
+	}
+	name, _ := r.option("-g")
+	return name
+}
+
+// claims are the packets that the rule takes, one claim for each group of ports.
+func (r rule) claims() []claim {
+	c := claim{ports: PortRange{0, 0xffff}}
+	ports := []PortRange{c.ports}
+	for _, o := range r.opts {
+		switch arg := o.arg(); {
+		case o.name == "-i" && o.not:
+			c.not = arg
+		case o.not:
+		case o.name == "-i" && !strings.HasSuffix(arg, "+"):
+			c.iface = arg
+		case o.name == "-p" && arg != "all":
+			c.proto = Proto(arg)
+		case o.name == "-s":
+			c.from, _ = parsePrefix(arg)
+		case o.name == "-d":
+			c.dst, _ = parsePrefix(arg)
+		case o.name == "--dport" || o.name == "--dports" || o.name == "--ports":
+			ports = portsOf(arg)
+		}
+	}
+	list := make([]claim, len(ports))
+	for i, p := range ports {
+		list[i] = c
+		list[i].ports = p
+	}
+	return list
+}
+
+// portsOf reads the list of a multiport match; what it cannot read is any port.
+func portsOf(list string) []PortRange {
+	var ports []PortRange
+	for item := range strings.SplitSeq(list, ",") {
+		p, ok := parsePorts(item)
+		if !ok {
+			return []PortRange{{0, 0xffff}}
+		}
+		ports = append(ports, p)
+	}
+	return ports
+}

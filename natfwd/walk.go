@@ -1,0 +1,69 @@
+package natfwd
+
+import "iter"
+
+// A walk follows packets that a set is to forward through the rules of others.
+type walk struct {
+	set   Set
+	rules map[string][]rule
+	own   *index
+}
+
+// A meeting is a foreign rule that some of the packets come to.
+type meeting struct {
+	rule   rule
+	claim  claim // the packets
+	before bool  // the rule stands before the set's own chain is called
+}
+
+func newWalk(s Set, nat *table, own *index) *walk {
+	w := &walk{set: s, rules: map[string][]rule{}, own: own}
+	for _, r := range nat.rules {
+		w.rules[r.chain] = append(w.rules[r.chain], r)
+	}
+	return w
+}
+
+// from yields the foreign rules that packets of the set would come to, beginning in a
+// built-in chain, in order; chains that are jumped to are followed.
+func (w *walk) from(builtin string) iter.Seq[meeting] {
+	return func(yield func(meeting) bool) {
+		before := true
+		w.follow(builtin, claim{ports: PortRange{0, 0xffff}}, &before, map[string]bool{}, yield)
+	}
+}
+
+func (w *walk) follow(chain string, in claim, before *bool, on map[string]bool, yield func(meeting) bool) bool {
+	if on[chain] || w.set.owns(chain) { // a loop is not possible in the kernel, in a file it is
+		return true
+	}
+	on[chain] = true
+	defer delete(on, chain)
+	for _, r := range w.rules[chain] {
+		if w.set.owns(r.target()) {
+			*before = false
+			continue
+		}
+		for _, c := range r.claims() {
+			met, ok := in.both(c)
+			if !ok {
+				continue
+			}
+			own, ok := w.own.overlap(met, func(claim) bool { return true })
+			if !ok {
+				continue
+			}
+			if _, isChain := w.rules[r.target()]; isChain {
+				if !w.follow(r.target(), met, before, on, yield) {
+					return false
+				}
+				continue
+			}
+			met, _ = met.both(own)
+			if !yield(meeting{rule: r, claim: met, before: *before}) {
+				return false
+			}
+		}
+	}
+	return true
+}
