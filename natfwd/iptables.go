@@ -81,14 +81,20 @@ func (t *IPTables) Family() Family { return t.family }
 // Dump returns what iptables-save prints. The error is a [*CommandError], or
 // [ErrTwoBackends].
 func (t *IPTables) Dump(ctx context.Context) ([]byte, error) {
-	if err := t.alone(ctx); err != nil {
-		return nil, err
+	if t.nft { // in the other mode it costs another program, which Load and Verify afford
+		if err := t.alone(ctx); err != nil {
+			return nil, err
+		}
 	}
 	return t.run(ctx, nil, t.path+"-save")
 }
 
-// Load has iptables-restore take the rules. The error is a [*CommandError].
+// Load has iptables-restore take the rules. The error is a [*CommandError], or
+// [ErrTwoBackends].
 func (t *IPTables) Load(ctx context.Context, rules []byte) error {
+	if err := t.alone(ctx); err != nil {
+		return err
+	}
 	_, err := t.run(ctx, rules, t.path+"-restore", "-w", "--noflush")
 	return err
 }
