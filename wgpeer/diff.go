@@ -49,7 +49,7 @@ func (lookup resolver) wanted(ctx context.Context, p Peer) (wantedPeer, error) {
 }
 
 func live(p wgtypes.Peer) *livePeer {
-	l := &livePeer{preshared: PresharedKey{p.PresharedKey}, keepalive: p.PersistentKeepaliveInterval}
+	l := &livePeer{preshared: presharedKey(p.PresharedKey), keepalive: p.PersistentKeepaliveInterval}
 	if p.Endpoint != nil {
 		at := p.Endpoint.AddrPort()
 		l.endpoint = netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
@@ -177,9 +177,9 @@ func (w wholeDevice) deviceChange(dev *wgtypes.Device) (deviceChange, error) {
 	switch {
 	case known == none || has == known:
 	case has != none && w.PublicKey != none:
-		return c, &ValueError{Field: "public key", Value: has.String(), Reason: "is the device's, which is meant to have " + known.String()}
+		return c, &ValueError{Field: "PublicKey", Value: has.String(), Reason: "is the device's, which is meant to have " + known.String()}
 	case w.PrivateKey.IsZero():
-		return c, &ValueError{Field: "private key", Reason: "the device has none, and it is not known here"}
+		return c, &ValueError{Field: "PrivateKey", Reason: "the device has none, and it is not known here"}
 	default:
 		c.private, c.fromKey, c.toKey = w.PrivateKey, has, known
 	}
@@ -203,7 +203,7 @@ func (c deviceChange) key(dev *wgtypes.Device) PublicKey {
 func (c deviceChange) config() wgtypes.Config {
 	var cfg wgtypes.Config
 	if !c.private.IsZero() {
-		cfg.PrivateKey = &c.private.key
+		cfg.PrivateKey = new(c.private.bytes())
 	}
 	if c.fromPort != c.toPort {
 		cfg.ListenPort = &c.toPort
@@ -225,7 +225,7 @@ func (c peerChange) config() wgtypes.PeerConfig {
 		cfg.ReplaceAllowedIPs = true
 	}
 	if from.preshared != c.to.preshared {
-		cfg.PresharedKey = &c.to.preshared.key
+		cfg.PresharedKey = new(c.to.preshared.bytes())
 	}
 	if from.keepalive != c.to.keepalive {
 		cfg.PersistentKeepaliveInterval = &c.to.keepalive
