@@ -40,7 +40,7 @@ func (s Set) conflict(f Family, nat *table) error {
 		}
 		w := newWalk(s, nat, own)
 		for m := range w.from(builtin) {
-			if slices.Contains([]string{"DNAT", "REDIRECT", "NETMAP"}, m.rule.target()) {
+			if slices.Contains([]string{"DNAT", "REDIRECT", "NETMAP"}, m.meaning.target()) {
 				return &ConflictError{Family: f, Rule: m.rule.String(), Set: setOf(m.rule.chain), Taken: m.claim.String()}
 			}
 		}

@@ -4,4 +4,4 @@ type flow struct{}
 
 func (f flow) String() string { return "" }
 
-func changedFlows(before, after state) []flow { return nil }
+func changedFlows(removed, added []rule) []flow { return nil }

@@ -48,7 +48,7 @@ var ErrTwoBackends = errors.New("both the nf_tables and the legacy iptables hold
 func NewIPTables(f Family, opt *IPTablesOptions) (*IPTables, error) {
 	opt = cmp.Or(opt, &IPTablesOptions{})
 	if f == IPv6 {
-		if _, err := os.Stat("/proc/net/if_inet6"); errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Stat("/proc/thread-self/net/if_inet6"); errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("natfwd: this system has no IPv6: %w", errors.ErrUnsupported)
 		}
 	}
@@ -81,14 +81,20 @@ func (t *IPTables) Family() Family { return t.family }
 // Dump returns what iptables-save prints. The error is a [*CommandError], or
 // [ErrTwoBackends].
 func (t *IPTables) Dump(ctx context.Context) ([]byte, error) {
-	if err := t.alone(ctx); err != nil {
-		return nil, err
+	if t.nft { // in the other mode it costs another program, which Load and Verify afford
+		if err := t.alone(ctx); err != nil {
+			return nil, err
+		}
 	}
 	return t.run(ctx, nil, t.path+"-save")
 }
 
-// Load has iptables-restore take the rules. The error is a [*CommandError].
+// Load has iptables-restore take the rules. The error is a [*CommandError], or
+// [ErrTwoBackends].
 func (t *IPTables) Load(ctx context.Context, rules []byte) error {
+	if err := t.alone(ctx); err != nil {
+		return err
+	}
 	_, err := t.run(ctx, rules, t.path+"-restore", "-w", "--noflush")
 	return err
 }
@@ -139,9 +145,9 @@ func (t *IPTables) alone(ctx context.Context) error {
 // other returns the -save program of the other mode, "" if there is none or it
 // cannot hold nat rules.
 func (t *IPTables) other() string {
-	mode, names := "nft", "/proc/net/ip_tables_names"
+	mode, names := "nft", "/proc/thread-self/net/ip_tables_names"
 	if t.family == IPv6 {
-		names = "/proc/net/ip6_tables_names"
+		names = "/proc/thread-self/net/ip6_tables_names"
 	}
 	if t.nft {
 		mode = "legacy"

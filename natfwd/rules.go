@@ -9,11 +9,13 @@ import (
 
 // The built-in chains of the nat table, with the ending of the name of the chain
 // that a set has for each. A chain that would be empty is not made.
-var hooks = []struct{ builtin, suffix string }{
+var hooks = []hook{
 	{"PREROUTING", "-pre"},
 	{"OUTPUT", "-out"},
 	{"POSTROUTING", "-post"},
 }
+
+type hook struct{ builtin, suffix string }
 
 // chainPrefix begins the names of all chains of this package. With the longest
 // name of a set and the longest ending that makes 28 bytes, the kernel's limit.
@@ -41,6 +43,12 @@ func (s Set) chains(f Family) []chain {
 		}
 	}
 	return list
+}
+
+// wants tells whether the set wants anything in a family.
+func (s Set) wants(f Family) bool {
+	forwards := slices.ContainsFunc(s.Forwards, func(fw Forward) bool { _, ok := fw.target(f); return ok })
+	return forwards || f == IPv4 && len(s.Forwards) == 0 && len(s.Masquerade) > 0
 }
 
 func (s Set) chainName(suffix string) string { return chainPrefix + s.Name + suffix }
