@@ -99,6 +99,21 @@ func (t *IPTables) Load(ctx context.Context, rules []byte) error {
 	return err
 }
 
+func (t *IPTables) rememberFlows(set string, flows []flow) error {
+	return remember(t.flows, set, t.family, flows)
+}
+
+func (t *IPTables) rememberedFlows(set string) ([]flow, error) {
+	return remembered(t.flows, set, t.family)
+}
+
+func (t *IPTables) forgetFlows(ctx context.Context, set string, flows []flow) error {
+	if _, err := deleteFlows(ctx, t.family, flows); err != nil {
+		return err
+	}
+	return forget(t.flows, set, t.family)
+}
+
 // forwards tells whether the kernel passes packets on, and which setting says so.
 func (t *IPTables) forwards() (name string, on bool) {
 	name = "net.ipv4.ip_forward"
