@@ -11,8 +11,8 @@ import (
 	"strings"
 )
 
-// An endpoint is an Endpoint taken apart.
-type endpoint struct {
+// A place is an Endpoint taken apart.
+type place struct {
 	addr netip.Addr // the zero Addr where it is a name
 	name string
 	port uint16
@@ -22,9 +22,9 @@ type endpoint struct {
 // number would be taken for an address with parts left out, as in "192.0.2".
 var hostName = regexp.MustCompile(`^([A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?\.)*[A-Za-z_]([A-Za-z0-9_-]*[A-Za-z0-9_])?\.?$`)
 
-func parseEndpoint(s string) (endpoint, error) {
-	refuse := func(reason string) (endpoint, error) {
-		return endpoint{}, &ValueError{Field: "endpoint", Value: s, Reason: reason}
+func parseEndpoint(s string) (place, error) {
+	refuse := func(reason string) (place, error) {
+		return place{}, &ValueError{Field: "Endpoint", Value: s, Reason: reason}
 	}
 	host, service, err := net.SplitHostPort(s)
 	if err != nil {
@@ -35,7 +35,7 @@ func parseEndpoint(s string) (endpoint, error) {
 	if err != nil || port == 0 {
 		return refuse("the port must be a number from 1 to 65535")
 	}
-	end := endpoint{port: uint16(port)}
+	end := place{port: uint16(port)}
 	bracketed := strings.HasPrefix(s, "[")
 	addr, err := netip.ParseAddr(host)
 	switch {
@@ -77,7 +77,7 @@ func (lookup resolver) resolve(ctx context.Context, s string) ([]netip.AddrPort,
 		places = append(places, netip.AddrPortFrom(addr.Unmap(), end.port))
 	}
 	if len(places) == 0 {
-		return nil, &ValueError{Field: "endpoint", Value: s, Reason: "the name has no address"}
+		return nil, &ValueError{Field: "Endpoint", Value: s, Reason: "the name has no address"}
 	}
 	return slices.Compact(places), nil
 }

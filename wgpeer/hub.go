@@ -155,7 +155,7 @@ func (h Hub) PingJob(name string) (string, error) {
 		return "", fmt.Errorf("%q: no such guest of the hub: %w", name, os.ErrNotExist)
 	}
 	if len(h.Router.Addresses) == 0 || !h.Router.Addresses[0].IsValid() {
-		return "", &ValueError{Field: "address", Value: h.Router.Name, Reason: "the router has none to ping"}
+		return "", &ValueError{Field: "Address", Value: h.Router.Name, Reason: "the router has none to ping"}
 	}
 	return pingJob(h.Router), nil
 }

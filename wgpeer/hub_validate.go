@@ -98,7 +98,7 @@ func (c *hubCheck) unique() {
 func (c *hubCheck) values(end End) {
 	name := end.title()
 	if !endName.MatchString(end.Name) {
-		c.refused(name, &ValueError{Field: "name", Value: end.Name, Reason: "must be letters, digits and ._-"})
+		c.refused(name, &ValueError{Field: "Name", Value: end.Name, Reason: "must be letters, digits and ._-"})
 	}
 	if end.publicKey() == (PublicKey{}) {
 		c.add(name, Error, "has no public key, nor the private one from which it follows")
@@ -114,7 +114,7 @@ func (c *hubCheck) values(end End) {
 		c.add(name, Warning, "MTU %d: more than the path's MTU less %d, which is %d on most paths, is sent in fragments or lost", end.MTU, overhead, usualMTU)
 	}
 	for _, p := range end.AllowedIPs {
-		err := validPrefix("allowed IPs", p)
+		err := validPrefix("AllowedIPs", p)
 		c.refused(name, err)
 		if err == nil && p != p.Masked() {
 			c.add(name, Warning, "allowed IPs %s: WireGuard reads %s", p, p.Masked())

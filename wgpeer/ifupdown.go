@@ -38,7 +38,7 @@ func (i Interface) Ifupdown() ([]Output, error) {
 		return nil, err
 	}
 	if i.FwMark >= 253 && i.FwMark <= 255 {
-		return nil, &ValueError{Field: "fwmark", Value: strconv.Itoa(i.FwMark), Reason: "its routing table is one of the system's"}
+		return nil, &ValueError{Field: "FwMark", Value: strconv.Itoa(i.FwMark), Reason: "its routing table is one of the system's"}
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "auto %s\n", i.Iface)
@@ -51,7 +51,7 @@ func (i Interface) Ifupdown() ([]Output, error) {
 		}
 	}
 	if lines != nil {
-		return nil, &ValueError{Field: "address", Reason: i.Iface + " has none, nor a route"}
+		return nil, &ValueError{Field: "Address", Reason: i.Iface + " has none, nor a route"}
 	}
 	return []Output{{Path: path.Join("/etc/network/interfaces.d", i.Iface), Mode: 0o644, Data: []byte(b.String())}}, nil
 }
@@ -155,7 +155,7 @@ func (i Interface) loopFree() error {
 			return err
 		}
 		if contains(inside, end.addr) {
-			return &ValueError{Field: "endpoint", Value: p.Endpoint, Reason: "lies inside the tunnel: the tunnel's own packets would go into it"}
+			return &ValueError{Field: "Endpoint", Value: p.Endpoint, Reason: "lies inside the tunnel: the tunnel's own packets would go into it"}
 		}
 	}
 	return nil

@@ -24,14 +24,14 @@ func (i Interface) WGQuick() (Output, error) {
 	var b strings.Builder
 	b.WriteString("[Interface]\n")
 	if len(i.Addresses) > 0 {
-		setting(&b, "Address", list(i.Addresses))
+		writeSetting(&b, "Address", list(i.Addresses))
 	}
 	if i.MTU != 0 {
-		setting(&b, "MTU", i.MTU)
+		writeSetting(&b, "MTU", i.MTU)
 	}
 	i.wgSettings(&b)
 	if i.PrivateKey.IsZero() {
-		setting(&b, "PostUp", "wg set %i private-key "+i.KeyFile)
+		writeSetting(&b, "PostUp", "wg set %i private-key "+i.KeyFile)
 	}
 	i.wgPeers(&b)
 	return i.config(&b), nil
@@ -81,7 +81,7 @@ func (i Interface) renderable() error {
 		return err
 	}
 	if i.PrivateKey.IsZero() && i.KeyFile == "" {
-		return &ValueError{Field: "private key", Reason: i.Iface + " has none, and no file that holds it"}
+		return &ValueError{Field: "PrivateKey", Reason: i.Iface + " has none, and no file that holds it"}
 	}
 	return nil
 }
@@ -94,13 +94,13 @@ func (i Interface) config(text *strings.Builder) Output {
 // wgSettings writes what wg(8) knows of an interface.
 func (i Interface) wgSettings(b *strings.Builder) {
 	if !i.PrivateKey.IsZero() {
-		setting(b, "PrivateKey", i.PrivateKey.Reveal())
+		writeSetting(b, "PrivateKey", i.PrivateKey.Reveal())
 	}
 	if i.ListenPort != 0 {
-		setting(b, "ListenPort", i.ListenPort)
+		writeSetting(b, "ListenPort", i.ListenPort)
 	}
 	if i.FwMark != 0 {
-		setting(b, "FwMark", fmt.Sprintf("%#x", i.FwMark))
+		writeSetting(b, "FwMark", fmt.Sprintf("%#x", i.FwMark))
 	}
 }
 
@@ -110,23 +110,23 @@ func (i Interface) wgPeers(b *strings.Builder) {
 		if p.Name != "" {
 			b.WriteString("# " + p.Name + "\n")
 		}
-		setting(b, "PublicKey", p.PublicKey)
+		writeSetting(b, "PublicKey", p.PublicKey)
 		if !p.PresharedKey.IsZero() {
-			setting(b, "PresharedKey", p.PresharedKey.Reveal())
+			writeSetting(b, "PresharedKey", p.PresharedKey.Reveal())
 		}
 		if p.Endpoint != "" {
-			setting(b, "Endpoint", p.Endpoint)
+			writeSetting(b, "Endpoint", p.Endpoint)
 		}
 		if len(p.AllowedIPs) > 0 { // an empty value is an error to wg
-			setting(b, "AllowedIPs", list(p.prefixes()))
+			writeSetting(b, "AllowedIPs", list(p.prefixes()))
 		}
 		if p.Keepalive != 0 {
-			setting(b, "PersistentKeepalive", int(p.Keepalive/time.Second))
+			writeSetting(b, "PersistentKeepalive", int(p.Keepalive/time.Second))
 		}
 	}
 }
 
-func setting(b *strings.Builder, key string, value any) { fmt.Fprintf(b, "%s = %v\n", key, value) }
+func writeSetting(b *strings.Builder, key string, value any) { fmt.Fprintf(b, "%s = %v\n", key, value) }
 
 func list(prefixes []netip.Prefix) string {
 	words := make([]string, len(prefixes))

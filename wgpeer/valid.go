@@ -47,13 +47,13 @@ func (i Interface) valid() error {
 		return err
 	}
 	if i.KeyFile != "" && !filePath.MatchString(i.KeyFile) {
-		return &ValueError{Field: "key file", Value: i.KeyFile, Reason: "must be an absolute path of letters, digits and /._+@:-"}
+		return &ValueError{Field: "KeyFile", Value: i.KeyFile, Reason: "must be an absolute path of letters, digits and /._+@:-"}
 	}
 	if !i.PrivateKey.IsZero() && i.PublicKey != (PublicKey{}) && i.PrivateKey.Public() != i.PublicKey {
-		return &ValueError{Field: "public key", Value: i.PublicKey.String(), Reason: "is not that of the private key"}
+		return &ValueError{Field: "PublicKey", Value: i.PublicKey.String(), Reason: "is not that of the private key"}
 	}
 	for _, p := range i.Addresses {
-		if err := validPrefix("address", p); err != nil {
+		if err := validPrefix("Address", p); err != nil {
 			return err
 		}
 	}
@@ -61,7 +61,7 @@ func (i Interface) valid() error {
 		return err
 	}
 	if int64(i.FwMark) < 0 || int64(i.FwMark) > maxFwMark {
-		return &ValueError{Field: "fwmark", Value: strconv.Itoa(i.FwMark), Reason: "must have 32 bits"}
+		return &ValueError{Field: "FwMark", Value: strconv.Itoa(i.FwMark), Reason: "must have 32 bits"}
 	}
 	return i.validPeers()
 }
@@ -77,7 +77,7 @@ func (i Interface) validPeers() error {
 			return ownKey(p)
 		}
 		if seen[p.PublicKey] {
-			return &ValueError{Field: "public key", Value: p.PublicKey.String(), Reason: "two peers have it"}
+			return &ValueError{Field: "PublicKey", Value: p.PublicKey.String(), Reason: "two peers have it"}
 		}
 		seen[p.PublicKey] = true
 	}
@@ -94,15 +94,15 @@ func (i Interface) publicKey() PublicKey {
 
 // ownKey is what a device would ignore without a word.
 func ownKey(p Peer) error {
-	return &ValueError{Field: "public key", Value: p.PublicKey.String(), Reason: "is the device's own: it is no peer of itself"}
+	return &ValueError{Field: "PublicKey", Value: p.PublicKey.String(), Reason: "is the device's own: it is no peer of itself"}
 }
 
 func (p Peer) valid() error {
 	if p.PublicKey == (PublicKey{}) {
-		return &ValueError{Field: "public key", Value: p.Name, Reason: "the peer has none"}
+		return &ValueError{Field: "PublicKey", Value: p.Name, Reason: "the peer has none"}
 	}
 	if strings.ContainsFunc(p.Name, unicode.IsControl) || !utf8.ValidString(p.Name) {
-		return &ValueError{Field: "name", Value: p.Name, Reason: "a comment is one line of text"}
+		return &ValueError{Field: "Name", Value: p.Name, Reason: "a comment is one line of text"}
 	}
 	if p.Endpoint != "" {
 		if _, err := parseEndpoint(p.Endpoint); err != nil {
@@ -110,7 +110,7 @@ func (p Peer) valid() error {
 		}
 	}
 	for _, prefix := range p.AllowedIPs {
-		if err := validPrefix("allowed IPs", prefix); err != nil {
+		if err := validPrefix("AllowedIPs", prefix); err != nil {
 			return err
 		}
 	}
@@ -129,7 +129,7 @@ func validIface(name string) error {
 	default:
 		return nil
 	}
-	return &ValueError{Field: "iface", Value: name, Reason: reason}
+	return &ValueError{Field: "Iface", Value: name, Reason: reason}
 }
 
 func validPrefix(field string, p netip.Prefix) error {
@@ -138,7 +138,7 @@ func validPrefix(field string, p netip.Prefix) error {
 		return &ValueError{Field: field, Value: p.String(), Reason: "is no prefix"}
 	case p.Addr().Is4In6():
 		return &ValueError{Field: field, Value: p.String(), Reason: "is IPv4 written as IPv6"}
-	case field == "address" && (p.Addr().IsUnspecified() || p.Addr().IsMulticast()):
+	case field == "Address" && (p.Addr().IsUnspecified() || p.Addr().IsMulticast()):
 		return &ValueError{Field: field, Value: p.String(), Reason: "is no address of one machine"}
 	}
 	return nil
@@ -157,7 +157,7 @@ func validMTU(mtu int, ipv6 bool) error {
 
 func validKeepalive(d time.Duration) error {
 	if d < 0 || d%time.Second != 0 || d > maxSecs*time.Second {
-		return &ValueError{Field: "keepalive", Value: d.String(), Reason: "must be whole seconds, at most 65535"}
+		return &ValueError{Field: "PersistentKeepalive", Value: d.String(), Reason: "must be whole seconds, at most 65535"}
 	}
 	return nil
 }
@@ -208,7 +208,7 @@ func collide(a, b netip.Prefix) bool {
 }
 
 func overlap(p netip.Prefix, peer Peer, q netip.Prefix, other Peer) error {
-	return &ValueError{Field: "allowed IPs", Value: p.String(), Reason: fmt.Sprintf("of peer %s overlaps %s of peer %s", peer.title(), q, other.title())}
+	return &ValueError{Field: "AllowedIPs", Value: p.String(), Reason: fmt.Sprintf("of peer %s overlaps %s of peer %s", peer.title(), q, other.title())}
 }
 
 // title is what messages call the peer.
