@@ -48,8 +48,7 @@ func BenchmarkIPTables(b *testing.B) {
 	for _, mode := range []string{"nft", "legacy"} {
 		for _, n := range []int{100, 1000, 4000} {
 			set := many(n)
-			wanted, err := set.wanted(IPv4)
-			require.NoError(b, err)
+			wanted := set.wanted(IPv4)
 			bare := state{}.to(wanted)
 			program := "iptables-" + mode
 			// Each in a network of its own, in which nothing is left of another one.

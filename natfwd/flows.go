@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 )
 
 // A flow is the UDP conversations whose first packet a rule took or takes. Linux
@@ -46,6 +47,53 @@ func (f flow) String() string {
 		which = "do not go to " + f.To.String()
 	}
 	return fmt.Sprintf("UDP conversations with %s port %s that %s", at, f.Ports, which)
+}
+
+// changedFlows are the conversations that a plan's changes concern. Where a rule
+// that goes and one that comes take the same, the latter says where they should go.
+func changedFlows(removed, added []rule) []flow {
+	var flows []flow
+	for _, r := range removed {
+		flows = append(flows, flowsOf(r.read(), false)...)
+	}
+	for _, r := range added {
+		flows = append(flows, flowsOf(r.read(), true)...)
+	}
+	return flows
+}
+
+// flowsOf are the UDP conversations that a rule of ours takes.
+func flowsOf(m meaning, stays bool) []flow {
+	destination, ok := m.option("--to-destination")
+	if proto, _ := m.option("-p"); !ok || proto != string(UDP) {
+		return nil
+	}
+	var to netip.Addr
+	var port uint16
+	if stays {
+		to, port = parseDestination(destination)
+	}
+	var flows []flow
+	for _, c := range m.claims() {
+		flows = append(flows, flow{Dst: c.dst, Iface: c.iface, From: c.from, Ports: c.ports, To: to, ToPort: port})
+	}
+	return flows
+}
+
+// parseDestination reads what destination wrote.
+func parseDestination(text string) (netip.Addr, uint16) {
+	text, _, _ = strings.Cut(text, "/")
+	if a, err := netip.ParseAddr(text); err == nil {
+		return a, 0
+	}
+	i := strings.LastIndexByte(text, ':')
+	if i < 0 {
+		return netip.Addr{}, 0
+	}
+	first, _, _ := strings.Cut(text[i+1:], "-")
+	a, _ := netip.ParseAddr(strings.Trim(text[:i], "[]"))
+	port, _ := parsePort(first, 0, false)
+	return a, port
 }
 
 // A conversation is what the kernel remembers of one.

@@ -81,16 +81,37 @@ func (t *IPTables) Family() Family { return t.family }
 // Dump returns what iptables-save prints. The error is a [*CommandError], or
 // [ErrTwoBackends].
 func (t *IPTables) Dump(ctx context.Context) ([]byte, error) {
-	if err := t.alone(ctx); err != nil {
-		return nil, err
+	if t.nft { // in the other mode it costs another program, which Load and Verify afford
+		if err := t.alone(ctx); err != nil {
+			return nil, err
+		}
 	}
 	return t.run(ctx, nil, t.path+"-save")
 }
 
-// Load has iptables-restore take the rules. The error is a [*CommandError].
+// Load has iptables-restore take the rules. The error is a [*CommandError], or
+// [ErrTwoBackends].
 func (t *IPTables) Load(ctx context.Context, rules []byte) error {
+	if err := t.alone(ctx); err != nil {
+		return err
+	}
 	_, err := t.run(ctx, rules, t.path+"-restore", "-w", "--noflush")
 	return err
+}
+
+func (t *IPTables) rememberFlows(set string, flows []flow) error {
+	return remember(t.flows, set, t.family, flows)
+}
+
+func (t *IPTables) rememberedFlows(set string) ([]flow, error) {
+	return remembered(t.flows, set, t.family)
+}
+
+func (t *IPTables) forgetFlows(ctx context.Context, set string, flows []flow) error {
+	if _, err := deleteFlows(ctx, t.family, flows); err != nil {
+		return err
+	}
+	return forget(t.flows, set, t.family)
 }
 
 // forwards tells whether the kernel passes packets on, and which setting says so.

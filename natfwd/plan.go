@@ -18,9 +18,11 @@ type Plan struct {
 
 // A familyPlan is the part of a plan that is one transaction.
 type familyPlan struct {
-	backend       Backend
-	before, after state
-	flows         []flow // UDP conversations to forget, those of a try before included
+	backend        Backend
+	before, after  state
+	removed, added []rule
+	changes        bool   // the rules; without, there may be flows
+	flows          []flow // UDP conversations to forget, those of a try before included
 }
 
 // A Change is one rule that a plan adds or removes.
@@ -63,7 +65,7 @@ func (s Set) covered(backends []Backend) error {
 				n++
 			}
 		}
-		if len(s.chains(f)) > 0 && n == 0 {
+		if s.wants(f) && n == 0 {
 			return fmt.Errorf("natfwd: set %q forwards %s, and there is no backend for it", s.Name, f)
 		} else if n > 1 {
 			return fmt.Errorf("natfwd: there are %d backends for %s", n, f)
@@ -78,21 +80,17 @@ func diffFamily(ctx context.Context, s Set, b Backend) (familyPlan, error) {
 		return familyPlan{}, err
 	}
 	nat := rules.nat()
-	part := familyPlan{backend: b, before: s.present(nat)}
-	if part.after, err = s.wanted(b.Family()); err != nil {
+	part := familyPlan{backend: b, before: s.present(nat), after: s.wanted(b.Family())}
+	part.removed, part.added = difference(part.before.all(), part.after.all())
+	part.changes = len(part.removed) > 0 || len(part.added) > 0 || !slices.Equal(part.before.names(), part.after.names())
+	if err := s.conflict(b.Family(), nat, part.before); err != nil {
 		return familyPlan{}, err
-	}
-	if err := s.conflict(b.Family(), nat); err != nil {
-		return familyPlan{}, err
-	}
-	if part.before.equal(part.after) {
-		part.after = part.before
 	}
 	if keeper, ok := b.(flowKeeper); ok {
 		if part.flows, err = keeper.rememberedFlows(s.Name); err != nil {
 			return familyPlan{}, err
 		}
-		part.flows = append(part.flows, changedFlows(part.before, part.after)...)
+		part.flows = append(part.flows, changedFlows(part.removed, part.added)...)
 	}
 	return part, nil
 }
@@ -117,21 +115,19 @@ func saveProgram(f Family) string {
 // Empty tells whether Apply would change nothing.
 func (p *Plan) Empty() bool {
 	return !slices.ContainsFunc(p.families, func(part familyPlan) bool {
-		return part.changesRules() || len(part.flows) > 0
+		return part.changes || len(part.flows) > 0
 	})
 }
-
-func (part familyPlan) changesRules() bool { return !part.before.equal(part.after) }
 
 // Changes returns the rules that Apply would remove and add, each family's in the
 // order of its chains.
 func (p *Plan) Changes() []Change {
 	var list []Change
 	for _, part := range p.families {
-		for _, r := range without(part.before.all(), part.after.all()) {
+		for _, r := range part.removed {
 			list = append(list, Change{part.backend.Family(), false, r.String()})
 		}
-		for _, r := range without(part.after.all(), part.before.all()) {
+		for _, r := range part.added {
 			list = append(list, Change{part.backend.Family(), true, r.String()})
 		}
 	}
@@ -194,7 +190,7 @@ func Apply(ctx context.Context, p *Plan) error {
 
 // recheck tells whether the plan still starts from what is there.
 func (part familyPlan) recheck(ctx context.Context, s Set) error {
-	if !part.changesRules() {
+	if !part.changes {
 		return nil
 	}
 	now, err := diffFamily(ctx, s, part.backend)
@@ -208,7 +204,7 @@ func (part familyPlan) recheck(ctx context.Context, s Set) error {
 }
 
 func (part familyPlan) load(ctx context.Context, s Set) error {
-	if !part.changesRules() {
+	if !part.changes {
 		return nil
 	}
 	if keeper, ok := part.backend.(flowKeeper); ok && len(part.flows) > 0 {
@@ -231,7 +227,7 @@ func putBack(ctx context.Context, done []familyPlan) error {
 	defer cancel()
 	var errs []error
 	for _, part := range slices.Backward(done) {
-		if !part.changesRules() {
+		if !part.changes {
 			continue
 		}
 		if err := part.backend.Load(ctx, part.after.to(part.before)); err != nil {

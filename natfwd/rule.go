@@ -9,15 +9,23 @@ import (
 	"strings"
 )
 
-// A rule is a line of a ruleset that does something to a chain, read for its
-// meaning: two that say the same in other words have the same key.
+// A rule is a line of a ruleset that does something to a chain.
 type rule struct {
 	line  int    // from 0
 	verb  string // "-A"; a file may have others, such as "-I"
 	chain string
-	text  string   // what follows the chain, as it stands
-	opts  []option // in the order of the text
-	key   string
+	text  string // what follows the chain, as it stands
+}
+
+// String returns the rule as an argument list of iptables.
+func (r rule) String() string { return r.verb + " " + r.chain + " " + r.text }
+
+// A meaning is a rule read word by word: two rules that say the same in other words
+// have the same key. Most rules need not be read: what has the same text means the
+// same.
+type meaning struct {
+	opts []option // in the order of the text
+	key  string
 }
 
 // An option is one of a rule's words that begin with "-", with what belongs to it.
@@ -46,54 +54,59 @@ func parseRule(line string) (rule, error) {
 		if !ok {
 			return rule{}, errors.New("the counters do not end")
 		}
-		text = strings.TrimLeft(after, " \t")
+		text = after
 	}
-	list, err := words(text)
+	verb, text := cutWord(text)
+	chain, text := cutWord(text)
 	switch {
-	case err != nil:
-		return rule{}, err
-	case len(list) < 2 || !strings.HasPrefix(list[0], "-"):
+	case len(verb) < 2 || verb[0] != '-' || chain == "" || strings.Contains(verb+chain, `"`):
 		return rule{}, fmt.Errorf("%q is no rule", line)
+	case strings.Contains(text, `"`):
+		if _, err := words(text); err != nil {
+			return rule{}, err
+		}
 	}
-	r := rule{verb: canonical(list[0]), chain: list[1]}
-	r.text = after(text, 2)
+	return rule{verb: canonical(verb), chain: chain, text: strings.TrimRight(text, " \t")}, nil
+}
+
+// cutWord returns the first word and what follows it.
+func cutWord(text string) (word, rest string) {
+	text = strings.TrimLeft(text, " \t")
+	i := strings.IndexAny(text, " \t")
+	if i < 0 {
+		return text, ""
+	}
+	return text[:i], strings.TrimLeft(text[i:], " \t")
+}
+
+// read returns what the rule means.
+func (r rule) read() meaning {
+	var m meaning
+	list, _ := words(r.text) // parseRule has found it readable
 	not := false
-	for _, word := range list[2:] {
+	for _, word := range list {
+		last := len(m.opts) - 1
 		switch {
 		case word == "!":
 			not = true
-		case len(word) > 1 && word[0] == '-' && (len(r.opts) == 0 || takesMore(r.opts[len(r.opts)-1])):
-			r.opts = append(r.opts, option{not: not, name: canonical(word)})
+		case len(word) > 1 && word[0] == '-' && (last < 0 || takesMore(m.opts[last])):
+			m.opts = append(m.opts, option{not: not, name: canonical(word)})
 			not = false
-		case len(r.opts) > 0:
-			last := &r.opts[len(r.opts)-1]
-			last.args = append(last.args, word)
-			last.not = last.not || not // "-i ! ens5", as iptables once wrote it
+		case last >= 0:
+			m.opts[last].args = append(m.opts[last].args, word)
+			m.opts[last].not = m.opts[last].not || not // "-i ! ens5", as iptables once wrote it
 			not = false
 		default: // the number of -I and -R
-			r.opts = append(r.opts, option{name: "", args: []string{word}})
+			m.opts = append(m.opts, option{args: []string{word}})
 		}
 	}
-	r.key = r.canonicalKey()
-	return r, nil
+	m.key = m.canonicalKey()
+	return m
 }
 
 // takesMore tells whether a word that begins with "-" is the next option: the one
 // before may need it, as a comment does.
 func takesMore(before option) bool { return before.name != "--comment" || len(before.args) > 0 }
-
-// after returns the text behind the first n words, none of which is quoted.
-func after(text string, n int) string {
-	for range n {
-		text = strings.TrimLeft(text, " \t")
-		i := strings.IndexAny(text, " \t")
-		if i < 0 {
-			return ""
-		}
-		text = text[i:]
-	}
-	return strings.TrimSpace(text)
-}
 
 func canonical(name string) string {
 	if short, ok := shortName[name]; ok {
@@ -102,18 +115,18 @@ func canonical(name string) string {
 	return name
 }
 
-// canonicalKey is the rule's meaning as a text: options in an order of their own,
+// canonicalKey is the meaning as a text: options in an order of their own,
 // with addresses and ports in one form.
-func (r *rule) canonicalKey() string {
+func (m *meaning) canonicalKey() string {
 	proto := ""
-	for i := range r.opts {
-		r.opts[i].normalize()
-		if r.opts[i].name == "-p" && !r.opts[i].not {
-			proto = r.opts[i].arg()
+	for i := range m.opts {
+		m.opts[i].normalize()
+		if m.opts[i].name == "-p" && !m.opts[i].not {
+			proto = m.opts[i].arg()
 		}
 	}
 	var parts []string
-	for _, o := range r.opts {
+	for _, o := range m.opts {
 		switch {
 		case o.name == "-m" && o.arg() == proto: // it says what -p says
 		case (o.name == "-s" || o.name == "-d") && !o.not && strings.HasSuffix(o.arg(), "/0"):
@@ -249,8 +262,8 @@ func parsePort(text string, missing uint16, mayMiss bool) (uint16, bool) {
 }
 
 // option returns the argument of the first option of a name that is not negated.
-func (r rule) option(name string) (string, bool) {
-	for _, o := range r.opts {
+func (m meaning) option(name string) (string, bool) {
+	for _, o := range m.opts {
 		if o.name == name && !o.not {
 			return o.arg(), true
 		}
@@ -259,19 +272,19 @@ func (r rule) option(name string) (string, bool) {
 }
 
 // target is where the rule sends packets: a chain, or an extension such as DNAT.
-func (r rule) target() string {
-	if name, ok := r.option("-j"); ok {
+func (m meaning) target() string {
+	if name, ok := m.option("-j"); ok {
 		return name
 	}
-	name, _ := r.option("-g")
+	name, _ := m.option("-g")
 	return name
 }
 
 // claims are the packets that the rule takes, one claim for each group of ports.
-func (r rule) claims() []claim {
+func (m meaning) claims() []claim {
 	c := claim{ports: PortRange{0, 0xffff}}
 	ports := []PortRange{c.ports}
-	for _, o := range r.opts {
+	for _, o := range m.opts {
 		switch arg := o.arg(); {
 		case o.name == "-i" && o.not:
 			c.not = arg

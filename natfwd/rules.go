@@ -4,16 +4,19 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 )
 
 // The built-in chains of the nat table, with the ending of the name of the chain
 // that a set has for each. A chain that would be empty is not made.
-var hooks = []struct{ builtin, suffix string }{
+var hooks = []hook{
 	{"PREROUTING", "-pre"},
 	{"OUTPUT", "-out"},
 	{"POSTROUTING", "-post"},
 }
+
+type hook struct{ builtin, suffix string }
 
 // chainPrefix begins the names of all chains of this package. With the longest
 // name of a set and the longest ending that makes 28 bytes, the kernel's limit.
@@ -41,6 +44,12 @@ func (s Set) chains(f Family) []chain {
 		}
 	}
 	return list
+}
+
+// wants tells whether the set wants anything in a family.
+func (s Set) wants(f Family) bool {
+	forwards := slices.ContainsFunc(s.Forwards, func(fw Forward) bool { _, ok := fw.target(f); return ok })
+	return forwards || f == IPv4 && len(s.Forwards) == 0 && len(s.Masquerade) > 0
 }
 
 func (s Set) chainName(suffix string) string { return chainPrefix + s.Name + suffix }
@@ -130,14 +139,14 @@ func portMatches(f Forward) []portMatch {
 	var list []portMatch
 	to := ""
 	if f.ToPort > 0 {
-		to = fmt.Sprint(f.ToPort)
+		to = strconv.Itoa(int(f.ToPort))
 	}
 	var group []string
 	count := 0
 	flush := func() {
 		switch {
 		case len(group) == 1:
-			list = append(list, portMatch{fmt.Sprintf("-m %s --dport %s", f.Proto, group[0]), to})
+			list = append(list, portMatch{"-m " + string(f.Proto) + " --dport " + group[0], to})
 		case len(group) > 1:
 			list = append(list, portMatch{"-m multiport --dports " + strings.Join(group, ","), to})
 		}
@@ -148,7 +157,7 @@ func portMatches(f Forward) []portMatch {
 		if p.last() > p.First {
 			size = 2
 			if f.ToPort > 0 { // its own rule, since it is shifted by its own first port
-				list = append(list, portMatch{fmt.Sprintf("-m %s --dport %s", f.Proto, p),
+				list = append(list, portMatch{"-m " + string(f.Proto) + " --dport " + p.String(),
 					fmt.Sprintf("%d-%d/%d", f.ToPort, int(f.ToPort)+int(p.Last-p.First), p.First)})
 				continue
 			}

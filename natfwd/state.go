@@ -20,12 +20,8 @@ type chainState struct {
 
 // owns tells whether a chain is one of the set's.
 func (s Set) owns(chain string) bool {
-	for _, hook := range hooks {
-		if chain == s.chainName(hook.suffix) {
-			return true
-		}
-	}
-	return false
+	name, ok := strings.CutPrefix(chain, chainPrefix+s.Name)
+	return ok && slices.ContainsFunc(hooks, func(h hook) bool { return h.suffix == name })
 }
 
 // present is the set's state as a table has it. Whoever jumps to one of its chains
@@ -42,7 +38,7 @@ func (s Set) present(nat *table) state {
 	for _, r := range nat.rules {
 		if i, ok := at[r.chain]; ok {
 			st.chains[i].rules = append(st.chains[i].rules, r)
-		} else if s.owns(r.target()) {
+		} else if strings.Contains(r.text, chainPrefix) && s.owns(r.read().target()) {
 			st.jumps = append(st.jumps, r)
 		}
 	}
@@ -50,29 +46,20 @@ func (s Set) present(nat *table) state {
 }
 
 // wanted is the set's state as it should be.
-func (s Set) wanted(f Family) (state, error) {
+func (s Set) wanted(f Family) state {
 	var st state
 	for _, c := range s.chains(f) {
 		own := chainState{name: c.name, rules: make([]rule, len(c.rules))}
 		for i, text := range c.rules {
-			r, err := parseRule("-A " + c.name + " " + text)
-			if err != nil {
-				return state{}, err
-			}
-			own.rules[i] = r
-		}
-		jump, err := parseRule("-I " + c.builtin + " " + c.jump())
-		if err != nil {
-			return state{}, err
+			own.rules[i] = rule{verb: "-A", chain: c.name, text: text}
 		}
 		st.chains = append(st.chains, own)
-		st.jumps = append(st.jumps, jump)
+		st.jumps = append(st.jumps, rule{verb: "-I", chain: c.builtin, text: c.jump()})
 	}
-	return st, nil
+	return st
 }
 
-// all returns the rules of the state as lines, jumps first: what a person would see
-// of it in the output of iptables-save.
+// all returns the rules of the state, jumps first.
 func (st state) all() []rule {
 	list := slices.Clone(st.jumps)
 	for _, c := range st.chains {
@@ -81,45 +68,58 @@ func (st state) all() []rule {
 	return list
 }
 
-// String returns the rule as an argument list of iptables.
-func (r rule) String() string { return r.verb + " " + r.chain + " " + r.text }
-
-// id is what two rules have in common that do the same at the same place.
-func (r rule) id() string { return r.chain + " " + r.key }
-
 // same tells whether two lists have the same rules in the same order.
 func same(a, b []rule) bool {
-	return slices.EqualFunc(a, b, func(x, y rule) bool { return x.id() == y.id() })
+	return slices.EqualFunc(a, b, func(x, y rule) bool { return x.chain == y.chain && x.text == y.text })
 }
 
-// without returns the rules of a that b does not have, counting how often.
-func without(a, b []rule) []rule {
-	have := map[string]int{}
-	for _, r := range b {
-		have[r.id()]++
-	}
-	var rest []rule
-	for _, r := range a {
-		if have[r.id()]--; have[r.id()] < 0 {
-			rest = append(rest, r)
+// difference returns the rules that only one of two lists has, counting how often.
+func difference(a, b []rule) (onlyA, onlyB []rule) {
+	type place struct{ chain, key string }
+	asText := func(r rule) place { return place{r.chain, r.text} }
+	asMeaning := func(r rule) place { return place{r.chain, r.read().key} }
+	for _, key := range []func(rule) place{asText, asMeaning} {
+		counts := map[place]int{}
+		for _, r := range b {
+			counts[key(r)]++
 		}
+		onlyA = nil
+		for _, r := range a {
+			if counts[key(r)]--; counts[key(r)] < 0 {
+				onlyA = append(onlyA, r)
+			}
+		}
+		onlyB = nil
+		for _, r := range slices.Backward(b) { // of two that are the same, the last is too many
+			if counts[key(r)] > 0 {
+				counts[key(r)]--
+				onlyB = append(onlyB, r)
+			}
+		}
+		slices.Reverse(onlyB)
+		if len(onlyA) == 0 || len(onlyB) == 0 {
+			return onlyA, onlyB
+		}
+		a, b = onlyA, onlyB // read the rest
 	}
-	return rest
+	return onlyA, onlyB
 }
 
 // equal tells whether two states are the same to a packet. The order of a set's own
 // forwards does not matter, since no two take the same packets.
 func (st state) equal(o state) bool {
-	names := func(st state) []string {
-		var list []string
-		for _, c := range st.chains {
-			list = append(list, c.name)
-		}
-		slices.Sort(list)
-		return list
+	gone, added := difference(st.all(), o.all())
+	return len(gone) == 0 && len(added) == 0 && slices.Equal(st.names(), o.names())
+}
+
+// names are those of the chains, sorted.
+func (st state) names() []string {
+	var list []string
+	for _, c := range st.chains {
+		list = append(list, c.name)
 	}
-	return slices.Equal(names(st), names(o)) &&
-		len(without(st.all(), o.all())) == 0 && len(without(o.all(), st.all())) == 0
+	slices.Sort(list)
+	return list
 }
 
 // to is the restore text that turns one state into another in one transaction, with
@@ -128,10 +128,6 @@ func (st state) equal(o state) bool {
 func (st state) to(want state) []byte {
 	var b strings.Builder
 	b.WriteString("*nat\n")
-	keep := map[string]bool{}
-	for _, c := range want.chains {
-		keep[c.name] = true
-	}
 	for _, c := range want.chains {
 		if i := slices.IndexFunc(st.chains, func(o chainState) bool { return o.name == c.name }); i >= 0 && same(st.chains[i].rules, c.rules) {
 			continue
@@ -143,7 +139,7 @@ func (st state) to(want state) []byte {
 	}
 	var gone []string
 	for _, c := range st.chains {
-		if !keep[c.name] {
+		if !slices.ContainsFunc(want.chains, func(o chainState) bool { return o.name == c.name }) {
 			b.WriteString(":" + c.name + " - [0:0]\n")
 			gone = append(gone, c.name)
 		}
@@ -165,10 +161,11 @@ func (st state) to(want state) []byte {
 	return []byte(b.String())
 }
 
+// count returns how often the list has a rule.
 func count(list []rule, r rule) int {
 	n := 0
 	for _, o := range list {
-		if o.id() == r.id() {
+		if o.chain == r.chain && (o.text == r.text || o.read().key == r.read().key) {
 			n++
 		}
 	}

@@ -31,12 +31,10 @@ func Verify(ctx context.Context, s Set, backends ...Backend) (Problems, error) {
 			return nil, err
 		}
 		v := &verification{set: s, family: b.Family(), rules: rules}
-		if err := v.own(); err != nil {
-			return nil, err
-		}
+		v.own()
 		v.others()
 		v.filter()
-		if err := v.system(b); err != nil {
+		if err := v.system(ctx, b); err != nil {
 			return nil, err
 		}
 		problems = append(problems, v.problems...)
@@ -56,19 +54,15 @@ func (v *verification) add(line int, severity Severity, format string, args ...a
 }
 
 // own compares the set's chains and the jumps to them with what they should be.
-func (v *verification) own() error {
+func (v *verification) own() {
 	present := v.set.present(v.rules.nat())
-	wanted, err := v.set.wanted(v.family)
-	if err != nil {
-		return err
-	}
-	for _, r := range without(wanted.all(), present.all()) {
+	missing, more := difference(v.set.wanted(v.family).all(), present.all())
+	for _, r := range missing {
 		v.add(0, Error, "missing: %s", r)
 	}
-	for _, r := range without(present.all(), wanted.all()) {
+	for _, r := range more {
 		v.add(r.line+1, Error, "not of set %q as it is: %s", v.set.Name, r)
 	}
-	return nil
 }
 
 // others looks for rules that take the set's packets before its own chain does.
@@ -77,7 +71,7 @@ func (v *verification) others() {
 	for _, builtin := range []string{"PREROUTING", "OUTPUT"} {
 		w := newWalk(v.set, nat, newIndex(v.set.claims(v.family, builtin)))
 		for m := range w.from(builtin) {
-			target := m.rule.target()
+			target := m.meaning.target()
 			switch {
 			case target == "" || slices.Contains([]string{"LOG", "NFLOG", "MARK", "CONNMARK", "TRACE"}, target):
 			case m.before:
@@ -101,8 +95,8 @@ func (v *verification) filter() {
 		w := newWalk(v.set, table, newIndex([]claim{c}))
 		accepted := false
 		for m := range w.from("FORWARD") {
-			state, limited := m.rule.option("--ctstate")
-			accepted = accepted || m.rule.target() == "ACCEPT" && (!limited || state == "DNAT" || slices.Contains(strings.Split(state, ","), "NEW"))
+			state, limited := m.meaning.option("--ctstate")
+			accepted = accepted || m.meaning.target() == "ACCEPT" && (!limited || state == "DNAT" || slices.Contains(strings.Split(state, ","), "NEW"))
 		}
 		if !accepted {
 			v.add(table.chains[i].line+1, Error, "the policy of FORWARD is %s and no rule accepts %s", table.chains[i].policy, c)
@@ -111,9 +105,12 @@ func (v *verification) filter() {
 }
 
 // system asks the kernel behind a backend, where there is one.
-func (v *verification) system(b Backend) error {
-	if s, ok := b.(interface{ forwards() (string, bool) }); ok && len(v.set.chains(v.family)) > 0 {
-		if name, on := s.forwards(); !on {
+func (v *verification) system(ctx context.Context, b Backend) error {
+	if t, ok := b.(*IPTables); ok {
+		if err := t.alone(ctx); err != nil {
+			return err
+		}
+		if name, on := t.forwards(); !on && v.set.wants(v.family) {
 			v.add(0, Error, "the kernel forwards nothing: %s is off", name)
 		}
 	}

@@ -5,21 +5,28 @@ import "iter"
 // A walk follows packets that a set is to forward through the rules of others.
 type walk struct {
 	set   Set
-	rules map[string][]rule
+	rules map[string][]readRule // of each chain that is not the set's
 	own   *index
+}
+
+type readRule struct {
+	rule
+	meaning
 }
 
 // A meeting is a foreign rule that some of the packets come to.
 type meeting struct {
-	rule   rule
+	readRule
 	claim  claim // the packets
 	before bool  // the rule stands before the set's own chain is called
 }
 
 func newWalk(s Set, nat *table, own *index) *walk {
-	w := &walk{set: s, rules: map[string][]rule{}, own: own}
+	w := &walk{set: s, rules: map[string][]readRule{}, own: own}
 	for _, r := range nat.rules {
-		w.rules[r.chain] = append(w.rules[r.chain], r)
+		if !s.owns(r.chain) {
+			w.rules[r.chain] = append(w.rules[r.chain], readRule{r, r.read()})
+		}
 	}
 	return w
 }
@@ -60,7 +67,7 @@ func (w *walk) follow(chain string, in claim, before *bool, on map[string]bool, 
 				continue
 			}
 			met, _ = met.both(own)
-			if !yield(meeting{rule: r, claim: met, before: *before}) {
+			if !yield(meeting{readRule: r, claim: met, before: *before}) {
 				return false
 			}
 		}

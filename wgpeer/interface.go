@@ -20,7 +20,8 @@ type Interface struct {
 	KeyFile string
 
 	// PublicKey is that of the private key, which need not be known here. Zero: not
-	// known either. A device with another one is refused.
+	// known either. A device with another one is refused. Where only PrivateKey is
+	// given, a device gets it whatever it had.
 	PublicKey PublicKey
 
 	// Addresses are the device's own, with the lengths of the networks' prefixes.
@@ -31,7 +32,8 @@ type Interface struct {
 	// one that it has.
 	ListenPort uint16
 
-	// FwMark marks the packets of the tunnel itself. 0: none.
+	// FwMark marks the packets of the tunnel itself. 0: none; a live device keeps
+	// the one that it has, which may be from wg-quick for a default route.
 	FwMark int
 
 	// MTU in bytes. 0: the program that makes the device decides. Not part of a
@@ -46,6 +48,10 @@ type Interface struct {
 type Peer struct {
 	// Name is for people: a file has it as a comment before the peer's keys.
 	Name string
+
+	// KeptAlive says that the peer itself sends something now and then, so that an
+	// old handshake means that it is gone. Only Health asks; no file has it.
+	KeptAlive bool
 
 	PublicKey PublicKey
 

@@ -1,3 +1,0 @@
-package natfwd
-
-func changedFlows(before, after state) []flow { return nil }

@@ -1,0 +1,340 @@
+package wgpeer
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.zx2c4.com/wireguard/wgctrl/wgtypes"
+)
+
+// A livePeer is a peer as a device has it, as far as a plan can change it.
+type livePeer struct {
+	preshared PresharedKey
+	endpoint  netip.AddrPort // zero: none
+	keepalive time.Duration
+	prefixes  []netip.Prefix // canonical
+}
+
+// A peerChange is one peer before and after.
+type peerChange struct {
+	key   PublicKey
+	name  string
+	from  *livePeer // nil: it is added
+	to    *livePeer // nil: it is removed
+	again bool      // removed and added, which alone takes an endpoint away
+}
+
+// A wantedPeer is a peer as it should be.
+type wantedPeer struct {
+	Peer
+	places []netip.AddrPort // all that Endpoint names
+}
+
+func (lookup resolver) wanted(ctx context.Context, p Peer) (wantedPeer, error) {
+	w := wantedPeer{Peer: p}
+	w.AllowedIPs = p.prefixes()
+	if p.Endpoint == "" {
+		return w, nil
+	}
+	var err error
+	w.places, err = lookup.resolve(ctx, p.Endpoint)
+	return w, err
+}
+
+func live(p wgtypes.Peer) *livePeer {
+	l := &livePeer{preshared: presharedKey(p.PresharedKey), keepalive: p.PersistentKeepaliveInterval}
+	if p.Endpoint != nil {
+		at := p.Endpoint.AddrPort()
+		l.endpoint = netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
+	}
+	for _, n := range p.AllowedIPs {
+		l.prefixes = append(l.prefixes, prefixOf(n))
+	}
+	l.prefixes = canonical(l.prefixes)
+	return l
+}
+
+// change says what there is to do about the peer; ok is false if nothing. The device's
+// peer is nil if there is none.
+func (w wantedPeer) change(dev *wgtypes.Peer) (c peerChange, ok bool) {
+	c = peerChange{key: w.PublicKey, name: w.Name}
+	c.to = &livePeer{preshared: w.PresharedKey, keepalive: w.Keepalive, prefixes: w.AllowedIPs}
+	if len(w.places) > 0 {
+		c.to.endpoint = w.places[0]
+	}
+	if dev == nil {
+		return c, true
+	}
+	c.from = live(*dev)
+	switch {
+	case slices.Contains(w.places, c.from.endpoint):
+		c.to.endpoint = c.from.endpoint
+	case w.Endpoint == "" && !dev.LastHandshakeTime.IsZero():
+		c.to.endpoint = c.from.endpoint
+	case w.Endpoint == "":
+		c.again = c.from.endpoint.IsValid()
+	}
+	same := c.from.preshared == c.to.preshared && c.from.endpoint == c.to.endpoint &&
+		c.from.keepalive == c.to.keepalive && slices.Equal(c.from.prefixes, c.to.prefixes)
+	return c, !same
+}
+
+// wantedPeer is the target of DiffPeer.
+func (w wantedPeer) changes(dev *wgtypes.Device) (deviceChange, []peerChange, error) {
+	if w.PublicKey == dev.PublicKey {
+		return deviceChange{}, nil, ownKey(w.Peer)
+	}
+	var there *wgtypes.Peer
+	for i, other := range dev.Peers {
+		if other.PublicKey == w.PublicKey {
+			there = &dev.Peers[i]
+			continue
+		}
+		for _, n := range other.AllowedIPs {
+			q := prefixOf(n)
+			for _, p := range w.AllowedIPs {
+				if collide(p, q) {
+					return deviceChange{}, nil, overlap(p, w.Peer, q, Peer{PublicKey: other.PublicKey})
+				}
+			}
+		}
+	}
+	if c, ok := w.change(there); ok {
+		return deviceChange{}, []peerChange{c}, nil
+	}
+	return deviceChange{}, nil, nil
+}
+
+// A removal is the target of DiffRemoval.
+type removal PublicKey
+
+func (r removal) changes(dev *wgtypes.Device) (deviceChange, []peerChange, error) {
+	for _, p := range dev.Peers {
+		if p.PublicKey == PublicKey(r) {
+			return deviceChange{}, []peerChange{{key: p.PublicKey, from: live(p)}}, nil
+		}
+	}
+	return deviceChange{}, nil, fmt.Errorf("peer %s: %w", PublicKey(r), os.ErrNotExist)
+}
+
+// A wholeDevice is the target of Diff. The interface is valid.
+type wholeDevice struct {
+	Interface
+	peers []wantedPeer
+}
+
+func (w wholeDevice) changes(dev *wgtypes.Device) (deviceChange, []peerChange, error) {
+	device, err := w.deviceChange(dev)
+	if err != nil {
+		return deviceChange{}, nil, err
+	}
+	there := make(map[PublicKey]*wgtypes.Peer, len(dev.Peers))
+	for i := range dev.Peers {
+		there[dev.Peers[i].PublicKey] = &dev.Peers[i]
+	}
+	var changes []peerChange
+	for _, p := range w.peers {
+		if p.PublicKey == device.key(dev) {
+			return deviceChange{}, nil, ownKey(p.Peer)
+		}
+		if c, ok := p.change(there[p.PublicKey]); ok {
+			changes = append(changes, c)
+		}
+		delete(there, p.PublicKey)
+	}
+	for key, p := range there {
+		changes = append(changes, peerChange{key: key, from: live(*p)})
+	}
+	return device, changes, nil
+}
+
+// A deviceChange is what changes on the device itself. Each pair is equal if nothing
+// does.
+type deviceChange struct {
+	private              PrivateKey // zero: stays
+	fromKey, toKey       PublicKey
+	fromPort, toPort     int
+	fromFwMark, toFwMark int
+}
+
+func (w wholeDevice) deviceChange(dev *wgtypes.Device) (deviceChange, error) {
+	var c deviceChange
+	none := PublicKey{}
+	known := w.publicKey()
+	// A device without a private key may report the public key of zeros.
+	keyless := dev.PrivateKey == wgtypes.Key{} && (dev.PublicKey == none || dev.PublicKey == none.PublicKey())
+	has := dev.PublicKey
+	if keyless {
+		has = none
+	}
+	switch {
+	case known == none || has == known:
+	case has != none && w.PublicKey != none:
+		return c, &ValueError{Field: "PublicKey", Value: has.String(), Reason: "is the device's, which is meant to have " + known.String()}
+	case w.PrivateKey.IsZero():
+		return c, &ValueError{Field: "PrivateKey", Reason: "the device has none, and it is not known here"}
+	default:
+		c.private, c.fromKey, c.toKey = w.PrivateKey, has, known
+	}
+	if w.ListenPort != 0 && int(w.ListenPort) != dev.ListenPort {
+		c.fromPort, c.toPort = dev.ListenPort, int(w.ListenPort)
+	}
+	if w.FwMark != 0 && w.FwMark != dev.FirewallMark {
+		c.fromFwMark, c.toFwMark = dev.FirewallMark, w.FwMark
+	}
+	return c, nil
+}
+
+// key is the public key that the device will have.
+func (c deviceChange) key(dev *wgtypes.Device) PublicKey {
+	if !c.private.IsZero() {
+		return c.toKey
+	}
+	return dev.PublicKey
+}
+
+func (c deviceChange) config() wgtypes.Config {
+	var cfg wgtypes.Config
+	if !c.private.IsZero() {
+		cfg.PrivateKey = new(c.private.bytes())
+	}
+	if c.fromPort != c.toPort {
+		cfg.ListenPort = &c.toPort
+	}
+	if c.fromFwMark != c.toFwMark {
+		cfg.FirewallMark = &c.toFwMark
+	}
+	return cfg
+}
+
+// config makes the peer as it should be. What it gains it gets beside what it has, so
+// that nothing is lost on the way; what it loses it can only lose by having all
+// replaced.
+func (c peerChange) config() wgtypes.PeerConfig {
+	cfg := wgtypes.PeerConfig{PublicKey: c.key, UpdateOnly: c.from != nil && !c.again}
+	from := c.from
+	if !cfg.UpdateOnly {
+		from = &livePeer{}
+		cfg.ReplaceAllowedIPs = true
+	}
+	if from.preshared != c.to.preshared {
+		cfg.PresharedKey = new(c.to.preshared.bytes())
+	}
+	if from.keepalive != c.to.keepalive {
+		cfg.PersistentKeepaliveInterval = &c.to.keepalive
+	}
+	if from.endpoint != c.to.endpoint && c.to.endpoint.IsValid() {
+		cfg.Endpoint = net.UDPAddrFromAddrPort(c.to.endpoint)
+	}
+	lost, gained := difference(from.prefixes, c.to.prefixes)
+	if len(lost) > 0 {
+		cfg.ReplaceAllowedIPs = true
+		gained = c.to.prefixes
+	}
+	for _, p := range gained {
+		cfg.AllowedIPs = append(cfg.AllowedIPs, ipNet(p))
+	}
+	return cfg
+}
+
+// difference returns what is only in the first and only in the second of two canonical
+// lists.
+func difference(a, b []netip.Prefix) (onlyA, onlyB []netip.Prefix) {
+	for len(a) > 0 && len(b) > 0 {
+		switch c := a[0].Compare(b[0]); {
+		case c < 0:
+			onlyA, a = append(onlyA, a[0]), a[1:]
+		case c > 0:
+			onlyB, b = append(onlyB, b[0]), b[1:]
+		default:
+			a, b = a[1:], b[1:]
+		}
+	}
+	return append(onlyA, a...), append(onlyB, b...)
+}
+
+func (c deviceChange) write(b *strings.Builder) {
+	field(b, "public-key", keyText(c.fromKey), keyText(c.toKey))
+	field(b, "listen-port", number(c.fromPort), number(c.toPort))
+	field(b, "fwmark", number(c.fromFwMark), number(c.toFwMark))
+}
+
+func (c peerChange) write(b *strings.Builder) {
+	sign, from, to := " ", c.from, c.to
+	if from == nil {
+		sign, from = "+", &livePeer{}
+	}
+	if to == nil {
+		sign, to = "-", &livePeer{}
+	}
+	title := "peer " + c.key.String()
+	if c.name != "" {
+		title += " (" + c.name + ")"
+	}
+	if c.again {
+		title += ", removed and added again"
+	}
+	b.WriteString(sign + title + "\n")
+	oldKey, newKey := secretText(from.preshared), secretText(to.preshared)
+	if oldKey == newKey && from.preshared != to.preshared {
+		oldKey, newKey = "redacted, another one", "redacted"
+	}
+	field(b, "  preshared-key", oldKey, newKey)
+	field(b, "  endpoint", placeText(from.endpoint), placeText(to.endpoint))
+	lost, gained := difference(from.prefixes, to.prefixes)
+	for _, p := range lost {
+		field(b, "  allowed-ips", p.String(), "")
+	}
+	for _, p := range gained {
+		field(b, "  allowed-ips", "", p.String())
+	}
+	field(b, "  persistent-keepalive", number(int(from.keepalive/time.Second)), number(int(to.keepalive/time.Second)))
+}
+
+// field writes what a value was and what it will be; "" is none.
+func field(b *strings.Builder, name, from, to string) {
+	if from == to {
+		return
+	}
+	if from != "" {
+		b.WriteString("-" + name + " " + from + "\n")
+	}
+	if to != "" {
+		b.WriteString("+" + name + " " + to + "\n")
+	}
+}
+
+func number(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return strconv.Itoa(n)
+}
+
+func keyText(k PublicKey) string {
+	if k == (PublicKey{}) {
+		return ""
+	}
+	return k.String()
+}
+
+func secretText(k PresharedKey) string {
+	if k.IsZero() {
+		return ""
+	}
+	return "redacted"
+}
+
+func placeText(p netip.AddrPort) string {
+	if !p.IsValid() {
+		return ""
+	}
+	return p.String()
+}

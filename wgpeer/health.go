@@ -1,0 +1,183 @@
+package wgpeer
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.zx2c4.com/wireguard/wgctrl/wgtypes"
+)
+
+// staleAfter is the age at which a session's keys are rejected, by WireGuard's own
+// constant REJECT_AFTER_TIME. A session in use gets new ones after 120 s.
+const staleAfter = 180 * time.Second
+
+// A PeerHealth is what a live device knows of a peer, against what is configured.
+//
+// In JSON it has the fields name, public_key, endpoint and configured (strings),
+// last_handshake (RFC 3339), age_seconds, received_bytes and sent_bytes (numbers),
+// missing, unnamed and stale (booleans), resolved (a list of strings) and problems
+// (Check's); what is zero is left out.
+type PeerHealth struct {
+	Name      string // "" if the configuration has none, or not the peer
+	PublicKey PublicKey
+
+	// Endpoint is where the device sends to. Zero: it knows of no place.
+	Endpoint netip.AddrPort
+
+	// Configured is the peer's Endpoint as it is configured. Empty: none.
+	Configured string
+
+	// Resolved is what Configured names now, if Endpoint is not among it. Where it
+	// cannot be asked, it is empty and ResolveErr says why.
+	Resolved   []netip.AddrPort
+	ResolveErr error
+
+	// LastHandshake is when the peer last proved to be there, and Age how long ago
+	// that is. Both are zero if it never did.
+	LastHandshake time.Time
+	Age           time.Duration
+
+	// Received and Sent are the bytes of the tunnel's packets.
+	Received, Sent int64
+
+	Missing bool // configured, and not on the device
+	Unnamed bool // on the device, and not configured
+
+	// Stale says that the last handshake is older than 180 s although keepalives,
+	// ours or the peer's, should have brought on another. Without them an old
+	// handshake may only mean that there was nothing to say; see [PeerHealth.Since].
+	Stale bool
+}
+
+// Health returns what the device knows of each peer of i, in that order, and then of
+// those that i does not name, in the order of their keys. Names of endpoints are
+// asked for again, for as long as ctx allows; one that cannot be is no error. The
+// error wraps [os.ErrNotExist] if there is no such device.
+func Health(ctx context.Context, c Client, iface string, i Interface, now time.Time) ([]PeerHealth, error) {
+	return resolver(net.DefaultResolver.LookupNetIP).health(ctx, c, iface, i, now)
+}
+
+func (lookup resolver) health(ctx context.Context, c Client, iface string, i Interface, now time.Time) ([]PeerHealth, error) {
+	dev, err := (&Plan{client: c, iface: iface}).read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	there := make(map[PublicKey]wgtypes.Peer, len(dev.Peers))
+	for _, p := range dev.Peers {
+		there[p.PublicKey] = p
+	}
+	var all []PeerHealth
+	for _, p := range i.Peers {
+		h := PeerHealth{Name: p.Name, PublicKey: p.PublicKey, Configured: p.Endpoint}
+		if found, ok := there[p.PublicKey]; ok {
+			h.observe(found, now)
+			kept := p.KeptAlive || p.Keepalive > 0 || found.PersistentKeepaliveInterval > 0
+			h.Stale = kept && h.Age > staleAfter
+			h.locate(ctx, lookup)
+		} else {
+			h.Missing = true
+		}
+		delete(there, p.PublicKey)
+		all = append(all, h)
+	}
+	named := len(all)
+	for key, found := range there {
+		h := PeerHealth{PublicKey: key, Unnamed: true}
+		h.observe(found, now)
+		h.Stale = found.PersistentKeepaliveInterval > 0 && h.Age > staleAfter
+		all = append(all, h)
+	}
+	slices.SortFunc(all[named:], func(a, b PeerHealth) int {
+		return strings.Compare(a.PublicKey.String(), b.PublicKey.String())
+	})
+	return all, nil
+}
+
+func (h *PeerHealth) observe(p wgtypes.Peer, now time.Time) {
+	h.Endpoint = live(p).endpoint
+	h.Received, h.Sent = p.ReceiveBytes, p.TransmitBytes
+	if !p.LastHandshakeTime.IsZero() {
+		h.LastHandshake = p.LastHandshakeTime
+		h.Age = max(0, now.Sub(p.LastHandshakeTime))
+	}
+}
+
+func (h *PeerHealth) locate(ctx context.Context, lookup resolver) {
+	if h.Configured == "" {
+		return
+	}
+	places, err := lookup.resolve(ctx, h.Configured)
+	if err != nil {
+		h.ResolveErr = err
+	} else if !slices.Contains(places, h.Endpoint) {
+		h.Resolved = places
+	}
+}
+
+// Since returns h, and Stale as well if something was sent since the earlier look at
+// the same peer although its last handshake is older than 180 s: it goes nowhere.
+func (h PeerHealth) Since(earlier PeerHealth) PeerHealth {
+	h.Stale = h.Stale || h.PublicKey == earlier.PublicKey && h.Sent > earlier.Sent && h.Age > staleAfter
+	return h
+}
+
+// Check says why the peer is not well; its Err is nil if it can be reached as far as
+// the device knows. A problem's File is the peer's name, or its key.
+func (h PeerHealth) Check() Problems {
+	var found Problems
+	add := func(s Severity, format string, args ...any) {
+		title := Peer{Name: h.Name, PublicKey: h.PublicKey}.title()
+		found = append(found, Problem{File: title, Severity: s, Message: fmt.Sprintf(format, args...)})
+	}
+	switch {
+	case h.Missing:
+		add(Error, "is not on the device")
+		return found
+	case h.LastHandshake.IsZero():
+		add(Error, "has never shaken hands")
+	case h.Stale:
+		add(Error, "last shook hands %s ago", h.Age.Truncate(time.Second))
+	}
+	if h.Unnamed {
+		add(Warning, "is on the device and not configured")
+	}
+	if len(h.Resolved) > 0 {
+		in := "no endpoint"
+		if h.Endpoint.IsValid() {
+			in = h.Endpoint.String()
+		}
+		add(Warning, "uses %s, and %s is now %s", in, h.Configured, h.Resolved[0])
+	}
+	if h.ResolveErr != nil {
+		add(Warning, "%v", h.ResolveErr)
+	}
+	return found
+}
+
+// MarshalJSON writes the fields that PeerHealth's comment lists.
+func (h PeerHealth) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Name          string           `json:"name,omitempty"`
+		PublicKey     string           `json:"public_key"`
+		Endpoint      netip.AddrPort   `json:"endpoint,omitzero"`
+		Configured    string           `json:"configured,omitempty"`
+		Resolved      []netip.AddrPort `json:"resolved,omitempty"`
+		LastHandshake time.Time        `json:"last_handshake,omitzero"`
+		Age           float64          `json:"age_seconds,omitempty"`
+		Received      int64            `json:"received_bytes,omitempty"`
+		Sent          int64            `json:"sent_bytes,omitempty"`
+		Missing       bool             `json:"missing,omitempty"`
+		Unnamed       bool             `json:"unnamed,omitempty"`
+		Stale         bool             `json:"stale,omitempty"`
+		Problems      Problems         `json:"problems,omitempty"`
+	}{
+		h.Name, h.PublicKey.String(), h.Endpoint, h.Configured, h.Resolved, h.LastHandshake, h.Age.Seconds(),
+		h.Received, h.Sent, h.Missing, h.Unnamed, h.Stale, h.Check(),
+	})
+}
