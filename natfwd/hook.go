@@ -66,15 +66,17 @@ func (s Set) script() string {
 // is not cannot be deleted; a chain can be made whether it is there or not.
 const scriptFunctions = `
 # hook BUILTIN CHAIN prints the commands by which BUILTIN calls CHAIN if that is
-# wanted, and by which CHAIN is removed if not.
+# wanted, and by which CHAIN is removed, and whatever calls it, if not.
 hook() {
-	calls=$(printf '%s\n' "$saved" | sed -n "s/^-A \($1 -j $2\)\$/-D \1/p")
 	case "$wanted" in
 	*":$2 "*)
+		calls=$(printf '%s\n' "$saved" | sed -n "/^-A $1 -j $2\$/p")
 		[ -n "$calls" ] || echo "-I $1 -j $2"
 		;;
 	*)
-		printf '%s\n' ":$2 - [0:0]" "$calls" "-X $2"
+		echo ":$2 - [0:0]"
+		printf '%s\n' "$saved" | sed -n "s/^-A \(.* -[gj] $2\)\$/-D \1/p"
+		echo "-X $2"
 		;;
 	esac
 }
