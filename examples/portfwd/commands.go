@@ -104,6 +104,13 @@ func (f *flags) hook(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	if f.unit {
+		unit, err := set.Unit()
+		if err != nil {
+			return err
+		}
+		return cli.Install(ctx, []natfwd.Output{unit}, f.root, f.dry, f.json)
+	}
 	if f.iface == "" {
 		f.iface = m.Router.Iface
 	}
