@@ -183,6 +183,11 @@ func TestHookUnderIfupdown(t *testing.T) {
 				}
 				require.Equal(t, loaded, rules, "step %d %q: %s", i, step.argv, out)
 			}
+
+			require.NoError(t, os.Remove("/etc/network/if-pre-up.d/rehost-senate"))
+			h.run("ifup", "ens5") // with a link that leads nowhere
+			h.run("ifdown", "ens5")
+			assert.Equal(t, before, h.rules())
 		})
 	}
 }
