@@ -48,7 +48,7 @@ var ErrTwoBackends = errors.New("both the nf_tables and the legacy iptables hold
 func NewIPTables(f Family, opt *IPTablesOptions) (*IPTables, error) {
 	opt = cmp.Or(opt, &IPTablesOptions{})
 	if f == IPv6 {
-		if _, err := os.Stat("/proc/thread-self/net/if_inet6"); errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Stat("/proc/sys/net/ipv6"); errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("natfwd: this system has no IPv6: %w", errors.ErrUnsupported)
 		}
 	}

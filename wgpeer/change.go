@@ -94,6 +94,10 @@ func find(in []*section, key string) []*setting {
 
 func isBad(set *setting) bool { return set.bad }
 
+func anyBad(in []*section) bool {
+	return slices.ContainsFunc(in, func(s *section) bool { return slices.ContainsFunc(s.settings, isBad) })
+}
+
 // single makes sections say a value, "" for none, of a key of which the last line
 // counts. It is done if they say the same already.
 func (e *edit) single(in []*section, last *section, key, value string, same bool) {
@@ -142,9 +146,9 @@ func (e *edit) list(in []*section, last *section, key string, want, have []netip
 		}
 	}
 	if n := len(found) - 1; n >= 0 && len(add) > 0 {
-		kept[n], same[n] = append(kept[n], join(add)), false
+		kept[n], same[n] = append(kept[n], list(add)), false
 	} else if len(add) > 0 {
-		e.put(last, key, join(add))
+		e.put(last, key, list(add))
 	}
 	for i, set := range found {
 		switch {
@@ -154,14 +158,6 @@ func (e *edit) list(in []*section, last *section, key string, want, have []netip
 			e.value(set, strings.Join(kept[i], ", "))
 		}
 	}
-}
-
-func join(prefixes []netip.Prefix) string {
-	words := make([]string, len(prefixes))
-	for i, p := range prefixes {
-		words[i] = p.String()
-	}
-	return strings.Join(words, ", ")
 }
 
 func prefixSet(prefixes []netip.Prefix) map[netip.Prefix]bool {

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -39,7 +39,9 @@ func (f *File) view() *view {
 		counts:   map[PublicKey]*section{},
 		addsAddr: map[netip.Prefix]int{},
 	}
-	v.Iface = quickName(v.file)
+	if name := quickFile.FindStringSubmatch(v.file); name != nil {
+		v.Iface = name[1]
+	}
 	v.sections = sections(f.lines, func(line, col int, message string) {
 		v.refused = append(v.refused, Problem{File: v.file, Line: line, Col: col, Severity: Error, Message: message})
 	})
@@ -56,14 +58,8 @@ func (f *File) view() *view {
 	return v
 }
 
-// quickName returns the name that wg-quick takes from a file's, or "".
-func quickName(path string) string {
-	name, ok := strings.CutSuffix(filepath.Base(path), ".conf")
-	if !ok || len(name) > 15 || !isName(strings.NewReplacer("=", "", "+", "").Replace(name)) {
-		return ""
-	}
-	return name
-}
+// quickFile is what wg-quick wants a file to be called.
+var quickFile = regexp.MustCompile(`(?:^|/)([a-zA-Z0-9_=+.-]{1,15})\.conf$`)
 
 // quick reports whether the file has keys of wg-quick.
 func (v *view) quick() bool {
@@ -179,15 +175,10 @@ func (v *view) keyFile(set *setting) (path string, ok bool) {
 	if v.Iface != "" {
 		words[2], path = strings.ReplaceAll(words[2], "%i", v.Iface), strings.ReplaceAll(path, "%i", v.Iface)
 	}
-	if words[2] != v.Iface && words[2] != "%i" || !isKeyPath(path) {
+	if words[2] != v.Iface && words[2] != "%i" || !filePath.MatchString(path) {
 		return "", false
 	}
 	return path, true
-}
-
-// isKeyPath reports whether a path is absolute and nothing to a shell but a word.
-func isKeyPath(path string) bool {
-	return strings.HasPrefix(path, "/") && isName(strings.NewReplacer("/", "", "+", "", "@", "").Replace(path))
 }
 
 func (v *view) readPeer(s *section, lines []string) {
