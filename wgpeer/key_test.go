@@ -19,7 +19,7 @@ import (
 )
 
 func TestSecretsAreNotShown(t *testing.T) {
-	private, err := ParsePrivateKey(testKey)
+	private, err := ParsePrivateKey(wgKey)
 	require.NoError(t, err)
 	preshared, err := ParsePresharedKey(shared)
 	require.NoError(t, err)
@@ -40,7 +40,7 @@ func TestSecretsAreNotShown(t *testing.T) {
 		hidden{private, &preshared, map[string]Interface{"wg0": {PrivateKey: private, Peers: []Peer{peer}}}},
 		&hidden{private, &preshared, nil},
 	}
-	secrets := []string{testKey, shared}
+	secrets := []string{wgKey, shared}
 	for _, verb := range []string{"%v", "%d", "%d", "% x", "%x", "%X", "%o", "%s"} {
 		for _, key := range [][32]byte{private.bytes(), preshared.bytes()} {
 			text := fmt.Sprintf(verb, key)
@@ -67,7 +67,7 @@ func TestSecretsAreNotShown(t *testing.T) {
 	}
 	assert.Equal(t, "redacted redacted", fmt.Sprintf("%v %#x", private, preshared))
 	assert.Equal(t, "redacted", private.String())
-	assert.Equal(t, testKey, private.Reveal())
+	assert.Equal(t, wgKey, private.Reveal())
 	assert.Equal(t, shared, preshared.Reveal())
 }
 
@@ -106,15 +106,15 @@ func TestKeysAreReadAsWGReadsThem(t *testing.T) {
 		name, text string
 		strict     bool // wg takes it
 	}{
-		{name: "as it is", text: testKey},
-		{name: "white space behind", text: testKey + " \r\n\n"},
-		{name: "white space before", text: "\n" + testKey},
-		{name: "white space inside", text: testKey[:20] + "\n" + testKey[20:]},
-		{name: "more behind", text: testKey + "x"},
-		{name: "no padding", text: testKey[:43]},
-		{name: "too short", text: testKey[:40] + "===="},
-		{name: "not canonical", text: testKey[:42] + "l="},
-		{name: "for URLs", text: strings.NewReplacer("+", "-", "/", "_").Replace(testKey)},
+		{name: "as it is", text: wgKey},
+		{name: "white space behind", text: wgKey + " \r\n\n"},
+		{name: "white space before", text: "\n" + wgKey},
+		{name: "white space inside", text: wgKey[:20] + "\n" + wgKey[20:]},
+		{name: "more behind", text: wgKey + "x"},
+		{name: "no padding", text: wgKey[:43]},
+		{name: "too short", text: wgKey[:40] + "===="},
+		{name: "not canonical", text: wgKey[:42] + "l="},
+		{name: "for URLs", text: strings.NewReplacer("+", "-", "/", "_").Replace(wgKey)},
 		{name: "hexadecimal", text: strings.Repeat("c8", 32)},
 		{name: "not clamped", text: "//////////////////////////////////////////8="},
 		{name: "empty", text: ""},
@@ -162,9 +162,9 @@ func TestKeysAreReadFromText(t *testing.T) {
 		Preshared PresharedKey
 		None      PrivateKey
 	}
-	text := fmt.Sprintf(`{"Private":%q,"Preshared":%q,"None":""}`, testKey, shared)
+	text := fmt.Sprintf(`{"Private":%q,"Preshared":%q,"None":""}`, wgKey, shared)
 	require.NoError(t, json.Unmarshal([]byte(text), &in))
-	assert.Equal(t, testKey, in.Private.Reveal())
+	assert.Equal(t, wgKey, in.Private.Reveal())
 	assert.Equal(t, shared, in.Preshared.Reveal())
 	assert.True(t, in.None.IsZero())
 	out, err := json.Marshal(in)
@@ -175,7 +175,7 @@ func TestKeysAreReadFromText(t *testing.T) {
 
 func TestKeyFiles(t *testing.T) {
 	root := t.TempDir()
-	key, err := ParsePrivateKey(testKey)
+	key, err := ParsePrivateKey(wgKey)
 	require.NoError(t, err)
 	file, err := key.File("/etc/wireguard/wg0.key")
 	require.NoError(t, err)
@@ -193,9 +193,9 @@ func TestKeyFiles(t *testing.T) {
 	assert.Error(t, err)
 	_, err = ReadPrivateKeyFile(filepath.Join(root, "none"))
 	assert.ErrorIs(t, err, os.ErrNotExist)
-	require.NoError(t, os.WriteFile(path, []byte(testKey+"x"), 0o600))
+	require.NoError(t, os.WriteFile(path, []byte(wgKey+"x"), 0o600))
 	_, err = ReadPrivateKeyFile(path)
 	var parseErr *ParseError
 	require.ErrorAs(t, err, &parseErr)
-	assert.NotContains(t, err.Error(), testKey)
+	assert.NotContains(t, err.Error(), wgKey)
 }

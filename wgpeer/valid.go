@@ -185,7 +185,7 @@ func disjoint(peers []Peer) error {
 	}
 	// In this order a prefix follows all that hold it, and those are a stack.
 	slices.SortFunc(claims, func(a, b claim) int {
-		return cmp.Or(a.prefix.Addr().Compare(b.prefix.Addr()), cmp.Compare(a.prefix.Bits(), b.prefix.Bits()))
+		return cmp.Or(a.prefix.Addr().Compare(b.prefix.Addr()), cmp.Compare(a.prefix.Bits(), b.prefix.Bits()), cmp.Compare(a.peer, b.peer))
 	})
 	var around []claim
 	for _, c := range claims {

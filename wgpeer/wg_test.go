@@ -20,15 +20,15 @@ import (
 
 // Keys of which the files of the tests are full.
 const (
-	testKey    = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk="
-	testPublic = "HIgo9xNzJMWLKASShiTqIybxZ0U3wGLiUeJ1PKf8ykw="
+	wgKey    = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk="
+	wgPublic = "HIgo9xNzJMWLKASShiTqIybxZ0U3wGLiUeJ1PKf8ykw="
 	anna       = "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg="
 	bert       = "TrMvSoP4jYQlY6RIzBgbssQqY3vxI2Pi+y71lOWWXX0="
 	shared     = "/UwcSPg38hW/D9Y3tcS1FOV0K1wuURMbS0sesJEP5ak="
 	zeros      = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 )
 
-var fill = strings.NewReplacer("OWN", testKey, "SELF", testPublic, "ANNA", anna, "BERT", bert, "PSK", shared, "ZEROS", zeros)
+var fill = strings.NewReplacer("OWN", wgKey, "SELF", wgPublic, "ANNA", anna, "BERT", bert, "PSK", shared, "ZEROS", zeros)
 
 // An oddFile is read by wg, if need be behind wg-quick, and by us.
 type oddFile struct {
@@ -42,7 +42,7 @@ var oddFiles = []oddFile{
 	{name: "empty", text: ""},
 	{name: "plain", text: "[Interface]\nPrivateKey = OWN\nListenPort = 51820\n\n[Peer]\nPublicKey = ANNA\nPresharedKey = PSK\nAllowedIPs = 10.77.0.2/32, fd77::2/128\nEndpoint = 192.0.2.1:51820\nPersistentKeepalive = 25\n"},
 	{name: "no newline at the end", text: "[Interface]\nListenPort = 51820"},
-	{name: "white space anywhere", text: " [ Inter face ]\nL i s t e nPort = 51 820\n\tP r i v a t e K e y=" + testKey[:9] + " \v" + testKey[9:] + "\n"},
+	{name: "white space anywhere", text: " [ Inter face ]\nL i s t e nPort = 51 820\n\tP r i v a t e K e y=" + wgKey[:9] + " \v" + wgKey[9:] + "\n"},
 	{name: "case", text: "[INTERFACE]\nlistenport = 51820\nFWMARK=0x10\n[peer]\npublickey=ANNA\nallowedips=10.77.0.2\nPERSISTENTKEEPALIVE = OFF\n"},
 	{name: "case is ASCII", text: "[Interface]\nLi\u017ftenPort = 51820\n"},
 	{name: "case is ASCII, the Kelvin sign", text: "[Interface]\nPrivate\u212aey = OWN\n"},
