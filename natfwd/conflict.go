@@ -32,7 +32,11 @@ func (e *ConflictError) Error() string {
 func (e *ConflictError) Unwrap() error { return ErrConflict }
 
 // conflict looks for a foreign rule that translates what the set's forwards take.
-func (s Set) conflict(f Family, nat *table) error {
+// present is what the table has of the set.
+func (s Set) conflict(f Family, nat *table, present state) error {
+	if len(nat.rules) == len(present.all()) {
+		return nil // nobody else has a rule
+	}
 	for _, builtin := range []string{"PREROUTING", "OUTPUT"} {
 		own := newIndex(s.claims(f, builtin))
 		if len(own.claims) == 0 {

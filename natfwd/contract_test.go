@@ -83,8 +83,13 @@ func (s *system) apply(t testing.TB, set Set) {
 // are empty.
 func (s *system) rules(t testing.TB) string {
 	t.Helper()
+	return rulesIn(t, s.b4, s.b6)
+}
+
+func rulesIn(t testing.TB, backends ...Backend) string {
+	t.Helper()
 	var all strings.Builder
-	for _, b := range []Backend{s.b4, s.b6} {
+	for _, b := range backends {
 		data, err := b.Dump(t.Context())
 		require.NoError(t, err)
 		r, err := parseRuleset("iptables-save", data)

@@ -32,6 +32,8 @@ func (s Set) Hook(iface string) ([]Output, error) {
 		"[ \"${IFACE-}\" = '" + iface + "' ] || exit 0\n" +
 		"set -- \"${MODE-}\"\n" +
 		s.script()
+	// A link that leads nowhere makes every ifup fail in the first folder, and none
+	// fail in the second.
 	return []Output{
 		{Path: up + name, Mode: 0o755, Data: []byte(script)},
 		{Path: down + name, Link: "../if-pre-up.d/" + name},
@@ -41,7 +43,7 @@ func (s Set) Hook(iface string) ([]Output, error) {
 // script loads the set if $1 is start, and removes it if it is stop.
 func (s Set) script() string {
 	var b strings.Builder
-	b.WriteString("set='" + chainPrefix + s.Name + "'\n" + scriptFunctions)
+	b.WriteString("name='" + chainPrefix + s.Name + "'\n" + scriptFunctions)
 	b.WriteString("case \"$1\" in\nstart)\n")
 	for family, program := range []string{IPv4: "iptables", IPv6: "ip6tables"} {
 		b.WriteString("\tchange " + program + " <<'END'\n")
@@ -66,15 +68,17 @@ func (s Set) script() string {
 // is not cannot be deleted; a chain can be made whether it is there or not.
 const scriptFunctions = `
 # hook BUILTIN CHAIN prints the commands by which BUILTIN calls CHAIN if that is
-# wanted, and by which CHAIN is removed if not.
+# wanted, and by which CHAIN is removed, and whatever calls it, if not.
 hook() {
-	calls=$(printf '%s\n' "$saved" | sed -n "s/^-A \($1 -j $2\)\$/-D \1/p")
 	case "$wanted" in
 	*":$2 "*)
+		calls=$(printf '%s\n' "$saved" | sed -n "/^-A $1 -j $2\$/p")
 		[ -n "$calls" ] || echo "-I $1 -j $2"
 		;;
 	*)
-		printf '%s\n' ":$2 - [0:0]" "$calls" "-X $2"
+		echo ":$2 - [0:0]"
+		printf '%s\n' "$saved" | sed -n "s/^-A \(.* -[gj] $2\)\$/-D \1/p"
+		echo "-X $2"
 		;;
 	esac
 }
@@ -83,19 +87,19 @@ hook() {
 change() {
 	wanted=$(cat)
 	# A family that the machine does not have holds nothing to remove.
-	if [ -z "$wanted" ] && ! "$1-save" -t nat 2>/dev/null | grep "^:$set-" >/dev/null; then
+	if [ -z "$wanted" ] && ! "$1-save" -t nat 2>/dev/null | grep "^:$name-" >/dev/null; then
 		return
 	fi
 	if saved=$("$1-save" -t nat); then
 		{
 			printf '%s\n' '*nat' "$wanted"
-			hook PREROUTING "$set-pre"
-			hook OUTPUT "$set-out"
-			hook POSTROUTING "$set-post"
+			hook PREROUTING "$name-pre"
+			hook OUTPUT "$name-out"
+			hook POSTROUTING "$name-post"
 			echo COMMIT
 		} | "$1-restore" --wait=60 --noflush && return
 	fi
-	echo "$set: the forwards of $1 are as they were" >&2
+	echo "$name: the forwards of $1 are as they were" >&2
 }
 
 `

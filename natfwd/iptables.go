@@ -48,7 +48,7 @@ var ErrTwoBackends = errors.New("both the nf_tables and the legacy iptables hold
 func NewIPTables(f Family, opt *IPTablesOptions) (*IPTables, error) {
 	opt = cmp.Or(opt, &IPTablesOptions{})
 	if f == IPv6 {
-		if _, err := os.Stat("/proc/thread-self/net/if_inet6"); errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Stat("/proc/sys/net/ipv6"); errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("natfwd: this system has no IPv6: %w", errors.ErrUnsupported)
 		}
 	}
@@ -97,6 +97,21 @@ func (t *IPTables) Load(ctx context.Context, rules []byte) error {
 	}
 	_, err := t.run(ctx, rules, t.path+"-restore", "-w", "--noflush")
 	return err
+}
+
+func (t *IPTables) rememberFlows(set string, flows []flow) error {
+	return remember(t.flows, set, t.family, flows)
+}
+
+func (t *IPTables) rememberedFlows(set string) ([]flow, error) {
+	return remembered(t.flows, set, t.family)
+}
+
+func (t *IPTables) forgetFlows(ctx context.Context, set string, flows []flow) error {
+	if _, err := deleteFlows(ctx, t.family, flows); err != nil {
+		return err
+	}
+	return forget(t.flows, set, t.family)
 }
 
 // forwards tells whether the kernel passes packets on, and which setting says so.

@@ -83,7 +83,7 @@ func diffFamily(ctx context.Context, s Set, b Backend) (familyPlan, error) {
 	part := familyPlan{backend: b, before: s.present(nat), after: s.wanted(b.Family())}
 	part.removed, part.added = difference(part.before.all(), part.after.all())
 	part.changes = len(part.removed) > 0 || len(part.added) > 0 || !slices.Equal(part.before.names(), part.after.names())
-	if err := s.conflict(b.Family(), nat); err != nil {
+	if err := s.conflict(b.Family(), nat, part.before); err != nil {
 		return familyPlan{}, err
 	}
 	if keeper, ok := b.(flowKeeper); ok {

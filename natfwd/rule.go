@@ -147,15 +147,17 @@ func (o option) arg() string {
 
 // String returns the option as a line has it.
 func (o option) String() string {
-	var b strings.Builder
+	var list []string
 	if o.not {
-		b.WriteString("! ")
+		list = append(list, "!")
 	}
-	b.WriteString(o.name)
+	if o.name != "" {
+		list = append(list, quote(o.name))
+	}
 	for _, arg := range o.args {
-		b.WriteString(" " + quote(arg))
+		list = append(list, quote(arg))
 	}
-	return b.String()
+	return strings.Join(list, " ")
 }
 
 // normalize gives an argument the form that iptables-save gives it.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -138,14 +139,14 @@ func portMatches(f Forward) []portMatch {
 	var list []portMatch
 	to := ""
 	if f.ToPort > 0 {
-		to = fmt.Sprint(f.ToPort)
+		to = strconv.Itoa(int(f.ToPort))
 	}
 	var group []string
 	count := 0
 	flush := func() {
 		switch {
 		case len(group) == 1:
-			list = append(list, portMatch{fmt.Sprintf("-m %s --dport %s", f.Proto, group[0]), to})
+			list = append(list, portMatch{"-m " + string(f.Proto) + " --dport " + group[0], to})
 		case len(group) > 1:
 			list = append(list, portMatch{"-m multiport --dports " + strings.Join(group, ","), to})
 		}
@@ -156,7 +157,7 @@ func portMatches(f Forward) []portMatch {
 		if p.last() > p.First {
 			size = 2
 			if f.ToPort > 0 { // its own rule, since it is shifted by its own first port
-				list = append(list, portMatch{fmt.Sprintf("-m %s --dport %s", f.Proto, p),
+				list = append(list, portMatch{"-m " + string(f.Proto) + " --dport " + p.String(),
 					fmt.Sprintf("%d-%d/%d", f.ToPort, int(f.ToPort)+int(p.Last-p.First), p.First)})
 				continue
 			}

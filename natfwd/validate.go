@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -21,7 +22,7 @@ func (s Set) Validate() error {
 		v.add("name", s.Name, reason)
 	}
 	for i, f := range s.Forwards {
-		v.forward(fmt.Sprintf("forward %d ", i+1), f)
+		v.forward("forward "+strconv.Itoa(i+1)+" ", f)
 	}
 	for _, iface := range s.Masquerade {
 		if reason := unfitIface(iface); reason != "" {
@@ -48,7 +49,7 @@ func unfitName(name string) string {
 		return fmt.Sprintf("is longer than %d bytes, and chains are called after it", maxName)
 	case name[0] == '-':
 		return "begins as an option does"
-	case strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-") != "":
+	case !consistsOf(name, "_-"):
 		return "use letters, digits, _ and -"
 	}
 	return ""
@@ -64,10 +65,21 @@ func unfitIface(iface string) string {
 		return "is longer than 15 bytes"
 	case iface[0] == '-' || iface[0] == '.':
 		return "is no name of an interface"
-	case strings.Trim(iface, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.") != "":
+	case !consistsOf(iface, "_-."):
 		return "is no name of an interface: use letters, digits, _, - and ."
 	}
 	return ""
+}
+
+// consistsOf tells whether there are only ASCII letters, digits and punctuation.
+func consistsOf(word, punctuation string) bool {
+	for i := range len(word) {
+		c := word[i]
+		if letter := 'a' <= c|0x20 && c|0x20 <= 'z'; !letter && (c < '0' || c > '9') && strings.IndexByte(punctuation, c) < 0 {
+			return false
+		}
+	}
+	return true
 }
 
 type validation struct{ errs []error }
@@ -209,9 +221,9 @@ func (p PortRange) last() uint16 {
 // String returns the range as iptables writes it, such as "25" or "8000:8010".
 func (p PortRange) String() string {
 	if p.last() == p.First {
-		return fmt.Sprint(p.First)
+		return strconv.Itoa(int(p.First))
 	}
-	return fmt.Sprintf("%d:%d", p.First, p.Last)
+	return strconv.Itoa(int(p.First)) + ":" + strconv.Itoa(int(p.Last))
 }
 
 func familyOf(a netip.Addr) Family {

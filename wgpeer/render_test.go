@@ -19,7 +19,7 @@ import (
 )
 
 // view is one end's of aHub.
-func view(t testing.TB, name string) Interface {
+func endOf(t testing.TB, name string) Interface {
 	t.Helper()
 	i, err := aHub().Interface(name)
 	require.NoError(t, err)
@@ -27,7 +27,7 @@ func view(t testing.TB, name string) Interface {
 }
 
 func TestWGQuickText(t *testing.T) {
-	out, err := view(t, "senate").WGQuick()
+	out, err := endOf(t, "senate").WGQuick()
 	require.NoError(t, err)
 	assert.Equal(t, "/etc/wireguard/wg0.conf (0600)", out.String())
 	assert.Equal(t, `[Interface]
@@ -44,7 +44,7 @@ AllowedIPs = 0.0.0.0/0, ::/0
 }
 
 func TestSysctl(t *testing.T) {
-	out, err := view(t, "router").Sysctl()
+	out, err := endOf(t, "router").Sysctl()
 	require.NoError(t, err)
 	assert.Equal(t, "/etc/sysctl.d/60-wg0.conf (0644)", out.String())
 	assert.Equal(t, "net.ipv4.ip_forward = 1\nnet.ipv6.conf.all.forwarding = 1\n", string(out.Data))
@@ -77,7 +77,7 @@ func TestRendersRefuse(t *testing.T) {
 		"its own key as a peer":              func(i *Interface) { i.Peers[0].PublicKey = i.PrivateKey.Public() },
 	} {
 		t.Run(name, func(t *testing.T) {
-			i := view(t, "router")
+			i := endOf(t, "router")
 			change(&i)
 			_, err1 := i.WGQuick()
 			_, err2 := i.Setconf()
@@ -94,7 +94,7 @@ func TestRendersRefuse(t *testing.T) {
 		"the table of all routes":      func(i *Interface) { i.FwMark = 254 },
 		"nothing to send or to answer": func(i *Interface) { i.Addresses, i.Peers = nil, nil },
 	} {
-		i := view(t, "router")
+		i := endOf(t, "router")
 		change(&i)
 		_, err := i.Ifupdown()
 		_, ok := errors.AsType[*ValueError](err)
@@ -109,7 +109,7 @@ func TestFilesAreReadBackByWG(t *testing.T) {
 	lab.StartWireGuard(t, host, "wgfile")
 	c := realClient(t)
 	for name, i := range map[string]Interface{
-		"router": view(t, "router"),
+		"router": endOf(t, "router"),
 		"all that there is": {
 			PrivateKey: testKey(9), PublicKey: testKey(9).Public(), ListenPort: 65535, FwMark: 0xca6c, MTU: 1380, Addresses: prefixes("172.16.1.4/24", "fd77::4/64"),
 			Peers: []Peer{
@@ -244,7 +244,7 @@ const bareRules = `0: from all lookup local
 func TestIfupdownMakesAndTakesAway(t *testing.T) {
 	lab.Need(t, "ifup", "ifdown", "wg")
 	etcWireGuard(t)
-	i := view(t, "router")
+	i := endOf(t, "router")
 	i.Iface, i.MTU, i.PrivateKey, i.KeyFile = "wgrt", 1380, PrivateKey{}, "/etc/wireguard/wgrt.key"
 	key, err := testKey(1).File(i.KeyFile)
 	require.NoError(t, err)

@@ -136,31 +136,13 @@ func readEndpoint(text string) (e endpoint, err error) {
 
 // readHost returns an address in its usual form, and a name as it is.
 func readHost(host string) (string, error) {
-	if addr, err := netip.ParseAddr(host); err == nil && isName(addr.Zone()) {
+	if addr, err := netip.ParseAddr(host); err == nil && (addr.Zone() == "" || ifaceName.MatchString(addr.Zone())) {
 		return addr.String(), nil
 	}
-	if host == "" || !isName(host) {
+	if !hostName.MatchString(host) {
 		return "", fmt.Errorf("%q is neither an address nor a name", host)
 	}
-	labels := strings.Split(strings.TrimSuffix(host, "."), ".")
-	last := labels[len(labels)-1]
-	if _, err := strconv.ParseUint(last, 0, 64); err == nil || last != "" && isNumber(last) {
-		return "", fmt.Errorf("%q is no address that all programs read alike", host)
-	}
 	return host, nil
-}
-
-// isName reports whether text has only the characters of names of hosts and
-// interfaces.
-func isName(text string) bool {
-	for i := range len(text) {
-		switch c := text[i]; {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '.', c == '-', c == '_':
-		default:
-			return false
-		}
-	}
-	return true
 }
 
 // readMTU reads wg-quick's MTU: empty is the default.

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -70,7 +69,7 @@ func (h Host) Sysctl(t testing.TB, key, value string) {
 type NIC struct {
 	Host  Host
 	Iface string
-	Addrs []netip.Prefix
+	Addrs []string // with the lengths of the networks' prefixes, such as "192.0.2.1/24"
 }
 
 // Join lays a cable between two hosts: it makes the two interfaces, gives them
@@ -82,7 +81,7 @@ func Join(t testing.TB, a, b NIC) {
 	}
 	for _, nic := range []NIC{a, b} {
 		for _, addr := range nic.Addrs {
-			nic.Host.Run(t, "ip", "address", "add", addr.String(), "dev", nic.Iface)
+			nic.Host.Run(t, "ip", "address", "add", addr, "dev", nic.Iface)
 		}
 		nic.Host.Run(t, "ip", "link", "set", nic.Iface, "up")
 	}

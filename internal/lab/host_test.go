@@ -2,7 +2,6 @@ package lab
 
 import (
 	"net"
-	"net/netip"
 	"os"
 	"testing"
 
@@ -13,8 +12,8 @@ import (
 func TestHostsAreApartUntilTheyAreJoined(t *testing.T) {
 	a, b := NewHost(t, "host-a"), NewHost(t, "host-b")
 	Join(t,
-		NIC{a, "eth0", []netip.Prefix{netip.MustParsePrefix("192.0.2.1/24"), netip.MustParsePrefix("2001:db8::1/64")}},
-		NIC{b, "eth1", []netip.Prefix{netip.MustParsePrefix("192.0.2.2/24"), netip.MustParsePrefix("2001:db8::2/64")}})
+		NIC{a, "eth0", []string{"192.0.2.1/24", "2001:db8::1/64"}},
+		NIC{b, "eth1", []string{"192.0.2.2/24", "2001:db8::2/64"}})
 	assert.Contains(t, b.Run(t, "ip", "-brief", "address"), "192.0.2.2/24")
 	for _, addr := range []string{"192.0.2.2:7", "[2001:db8::2]:7"} {
 		var listener net.Listener

@@ -15,6 +15,29 @@ import (
 // Load reads a move file. It refuses keys that it does not know and values that
 // cannot work, all at once, each with its place.
 func Load(name string, data []byte) (*Move, error) {
+	m, err := decode(name, data)
+	if err != nil {
+		return nil, err
+	}
+	return m, m.validate().Err()
+}
+
+// LoadTunnel reads what the router and the guest need to know of each other: a move
+// file, or one that has no more than the tables router, guest (of which the name
+// will do), tunnel and service. Only these are validated. The public keys may be
+// missing until they are made.
+func LoadTunnel(name string, data []byte) (*Move, error) {
+	m, err := decode(name, data)
+	if err != nil {
+		return nil, err
+	}
+	v := &validation{Move: m}
+	v.between()
+	v.problems.Sort()
+	return m, v.problems.Err()
+}
+
+func decode(name string, data []byte) (*Move, error) {
 	m := &Move{file: name}
 	dec := toml.NewDecoder(bytes.NewReader(data))
 	dec.DisallowUnknownFields()
@@ -25,7 +48,7 @@ func Load(name string, data []byte) (*Move, error) {
 	if m.places, err = findPlaces(data); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	return m, m.validate().Err()
+	return m, nil
 }
 
 // decodeErrors puts the decoder's errors into the form that all of ours have.

@@ -3,6 +3,7 @@
 package move
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"time"
@@ -90,14 +91,18 @@ type Router struct {
 	Address netip.Addr     `toml:"address"`
 	Prefix6 netip.Prefix   `toml:"prefix6"`
 	Solver  netip.AddrPort `toml:"solver"`
+	Hairpin bool           `toml:"hairpin"` // the forwards work for who is behind the router too
+	Local   bool           `toml:"local"`   // and for programs on the router itself
 }
 
 // A Tunnel is the WireGuard link between router and guest.
 type Tunnel struct {
-	Iface  string `toml:"iface"`
-	Port   uint16 `toml:"port"`
-	Router End    `toml:"router"`
-	Guest  End    `toml:"guest"`
+	Iface        string `toml:"iface"`
+	Port         uint16 `toml:"port"`
+	MTU          int    `toml:"mtu"`                // of both ends; 0: the program that makes the device decides
+	PresharedKey string `toml:"preshared_key_file"` // where both machines have the second secret; "": none
+	Router       End    `toml:"router"`
+	Guest        End    `toml:"guest"`
 }
 
 // An End is one end of the tunnel.
@@ -105,6 +110,21 @@ type End struct {
 	Addresses []netip.Prefix `toml:"addresses"`
 	PublicKey string         `toml:"public_key"`
 	KeyFile   string         `toml:"key_file"`
+	Keepalive Seconds        `toml:"keepalive"` // between packets that keep its path open; 0: off
+	PingJob   bool           `toml:"ping_job"`  // a cron job does that, as NetBSD has no keepalive
+}
+
+// Seconds is a time such as "25s" in a move file.
+type Seconds time.Duration
+
+// UnmarshalText reads what [time.ParseDuration] does.
+func (s *Seconds) UnmarshalText(text []byte) error {
+	d, err := time.ParseDuration(string(text))
+	if err != nil || d < 0 || d%time.Second != 0 {
+		return fmt.Errorf("%q is no time in whole seconds, such as 25s", text)
+	}
+	*s = Seconds(d)
+	return nil
 }
 
 // Addr returns the end's first address of a family, or the zero Addr.
@@ -126,11 +146,12 @@ const (
 
 // A Service is something that the guest serves.
 type Service struct {
-	Name   string   `toml:"name"`
-	Protos []string `toml:"protos"`
-	Port   uint16   `toml:"port"`
-	Via    string   `toml:"via"`
-	Names  []string `toml:"names"`
+	Name    string         `toml:"name"`
+	Protos  []string       `toml:"protos"`
+	Port    uint16         `toml:"port"`
+	Via     string         `toml:"via"`
+	Names   []string       `toml:"names"`
+	Sources []netip.Prefix `toml:"sources"` // who is forwarded; none: everybody
 }
 
 // Protos returns the transport protocols that the services use, sorted.

@@ -22,7 +22,6 @@ func (m *Move) validate() textfile.Problems {
 	if m.DNS.Switch.IsZero() {
 		v.add("dns.switch", "is missing: when the names are to point to the router, such as 2026-12-05T20:00:00Z")
 	}
-	v.name("guest.name", m.Guest.Name, "-")
 	if len(m.Guest.Name) == 1 {
 		v.add("guest.name", "vm-bhyve wants at least two characters")
 	}
@@ -39,37 +38,54 @@ func (m *Move) validate() textfile.Problems {
 	v.disk()
 	v.name("hypervisor.name", m.Hypervisor.Name, "-")
 	v.path("hypervisor.datastore", m.Hypervisor.Datastore)
-	v.name("router.name", m.Router.Name, "-")
-	v.name("router.iface", m.Router.Iface, "")
-	v.addr("router.address", m.Router.Address)
-	if p := m.Router.Prefix6; p.IsValid() && p.Addr().Is4() {
-		v.add("router.prefix6", "%s is no IPv6 prefix", p)
-	}
 	if s := m.Router.Solver; s.Port() == 0 || s.Addr().Zone() != "" {
 		v.add("router.solver", "is no address and port of the HTTP-01 solver, such as 127.0.0.1:8181")
 	}
 	if unit, ok := strings.CutPrefix(m.Tunnel.Iface, "wg"); !ok || strings.Trim(unit, "0123456789") != "" || unit == "" {
 		v.add("tunnel.iface", "%q is no wg(4) interface of NetBSD, such as wg0", m.Tunnel.Iface)
 	}
-	v.publicKey("tunnel.router.public_key", m.Tunnel.Router.PublicKey)
-	if m.Tunnel.Guest.PublicKey != "" { // it is made in phase 1
-		v.publicKey("tunnel.guest.public_key", m.Tunnel.Guest.PublicKey)
+	if m.Tunnel.Router.PublicKey == "" {
+		v.add("tunnel.router.public_key", "is missing: the guest knows the router by it")
 	}
-	v.path("tunnel.guest.key_file", m.Tunnel.Guest.KeyFile)
-	if m.Tunnel.Port == 0 {
-		v.add("tunnel.port", "is missing: the UDP port on which the router listens")
-	}
+	v.required("tunnel.guest.key_file", m.Tunnel.Guest.KeyFile)
 	v.hosts()
 	v.home()
-	v.tunnel()
-	for i := range m.Services {
-		v.service(i)
-	}
+	v.between()
 	if len(m.Services) == 0 {
 		v.add("service", "is missing: say what the guest serves, and how it is reached")
 	}
 	v.problems.Sort()
 	return v.problems
+}
+
+// between checks what the router and the guest have to know of each other.
+func (v *validation) between() {
+	v.name("guest.name", v.Guest.Name, "-")
+	v.name("router.name", v.Router.Name, "-")
+	v.name("router.iface", v.Router.Iface, "")
+	v.addr("router.address", v.Router.Address)
+	if p := v.Router.Prefix6; p.IsValid() && p.Addr().Is4() {
+		v.add("router.prefix6", "%s is no IPv6 prefix", p)
+	}
+	v.required("tunnel.iface", v.Tunnel.Iface)
+	if v.Tunnel.Port == 0 {
+		v.add("tunnel.port", "is missing: the UDP port on which the router listens")
+	}
+	if v.Tunnel.PresharedKey != "" {
+		v.path("tunnel.preshared_key_file", v.Tunnel.PresharedKey)
+	}
+	for key, end := range map[string]End{"tunnel.router": v.Tunnel.Router, "tunnel.guest": v.Tunnel.Guest} {
+		if end.PublicKey != "" { // it is made in phase 1
+			v.publicKey(key+".public_key", end.PublicKey)
+		}
+		if end.KeyFile != "" {
+			v.path(key+".key_file", end.KeyFile)
+		}
+	}
+	v.tunnel()
+	for i := range v.Services {
+		v.service(i)
+	}
 }
 
 type validation struct {
@@ -237,6 +253,9 @@ func (v *validation) service(i int) {
 				v.add(key("port"), "%s has %s port %d already", other.Name, proto, s.Port)
 			}
 		}
+	}
+	if len(s.Sources) > 0 && s.Via != Forward {
+		v.add(key("sources"), "only what is forwarded is forwarded to some and not to others")
 	}
 	switch s.Via {
 	case Forward:

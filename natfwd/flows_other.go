@@ -1,0 +1,14 @@
+//go:build !linux
+
+package natfwd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// deleteFlows needs the connection tracking of Linux.
+func deleteFlows(context.Context, Family, []flow) (int, error) {
+	return 0, fmt.Errorf("natfwd: forget UDP conversations: %w", errors.ErrUnsupported)
+}

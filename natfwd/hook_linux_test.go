@@ -1,0 +1,304 @@
+package natfwd
+
+import (
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/rehost/rehost/internal/lab"
+)
+
+// useBackend makes iptables and its companions those of a backend, where
+// programs look first.
+func useBackend(t *testing.T, backend string) {
+	t.Helper()
+	lab.NeedIsolation(t)
+	multi, err := exec.LookPath("xtables-" + backend + "-multi")
+	if err != nil {
+		lab.Need(t, "xtables-"+backend+"-multi")
+	}
+	const dir = "/usr/local/sbin"
+	mountTemp(t, dir)
+	for _, family := range []string{"iptables", "ip6tables"} {
+		for _, program := range []string{"", "-save", "-restore"} {
+			require.NoError(t, os.Symlink(multi, filepath.Join(dir, family+program)))
+		}
+	}
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+}
+
+// mountTemp covers a directory with an empty one for as long as the test lasts.
+func mountTemp(t *testing.T, dir string) {
+	t.Helper()
+	require.NoError(t, syscall.Mount("tmpfs", dir, "tmpfs", 0, ""))
+	t.Cleanup(func() { assert.NoError(t, syscall.Unmount(dir, syscall.MNT_DETACH)) })
+}
+
+// A host is a network namespace with the interface ens5.
+type host struct {
+	t    *testing.T
+	name string
+}
+
+func newHost(t *testing.T) host {
+	t.Helper()
+	lab.NeedIsolation(t)
+	lab.Need(t, "ip")
+	h := host{t, "hook"}
+	h.outside("ip", "netns", "add", h.name)
+	t.Cleanup(func() { h.outside("ip", "netns", "delete", h.name) })
+	h.run("ip", "link", "set", "lo", "up")
+	h.run("ip", "link", "add", "ens5", "type", "veth", "peer", "name", "far")
+	h.run("ip", "link", "set", "far", "up")
+	return h
+}
+
+func (h host) outside(argv ...string) {
+	h.t.Helper()
+	out, err := exec.Command(argv[0], argv[1:]...).CombinedOutput()
+	require.NoError(h.t, err, "%q: %s", argv, out)
+}
+
+func (h host) command(argv ...string) *exec.Cmd {
+	argv = append([]string{"ip", "netns", "exec", h.name}, argv...)
+	return exec.CommandContext(h.t.Context(), argv[0], argv[1:]...)
+}
+
+// run returns what a program prints.
+func (h host) run(argv ...string) string {
+	h.t.Helper()
+	out, err := h.command(argv...).CombinedOutput()
+	require.NoError(h.t, err, "%q: %s", argv, out)
+	return string(out)
+}
+
+// rules returns the rules and chains of both families without counters, comments
+// and tables that are empty.
+func (h host) rules() string {
+	h.t.Helper()
+	var list strings.Builder
+	for _, program := range []string{"iptables-save", "ip6tables-save"} {
+		list.WriteString("# " + program + "\n")
+		text := regexp.MustCompile(`(?m)^#.*\n| \[\d+:\d+\]$`).ReplaceAllString(h.run(program), "")
+		text = regexp.MustCompile(`(?m)^\*.*\n(:.* ACCEPT\n)*COMMIT\n`).ReplaceAllString(text, "")
+		list.WriteString(text)
+	}
+	return list.String()
+}
+
+// addOthersRules adds what the router's owner has in the nat tables; one of the
+// rules reads like one of ours.
+func (h host) addOthersRules() {
+	for _, program := range []string{"iptables", "ip6tables"} {
+		h.run(program, "-t", "nat", "-N", "others")
+		h.run(program, "-t", "nat", "-A", "PREROUTING", "-p", "tcp", "--dport", "8080", "-j", "others")
+		h.run(program, "-t", "nat", "-A", "PREROUTING", "-p", "tcp", "--dport", "25", "-m", "comment", "--comment", "-A PREROUTING -j rehost-senate-pre", "-j", "ACCEPT")
+		h.run(program, "-t", "nat", "-A", "others", "-p", "tcp", "-j", "REDIRECT", "--to-ports", "80")
+		h.run(program, "-A", "FORWARD", "-i", "ens5", "-j", "ACCEPT")
+	}
+}
+
+const interfaces = `auto ens5
+iface ens5 inet manual
+	up ip link set ens5 up
+	up ip address replace 203.0.113.63/24 dev ens5
+	up test ! -e /run/fail
+	down ip address flush dev ens5
+iface ens5 inet6 manual
+	up ip address replace 2001:db8:189c:700::63/64 dev ens5 nodad
+	down ip link set ens5 down
+`
+
+func TestHookUnderIfupdown(t *testing.T) {
+	lab.Need(t, "ifup", "ifdown", "ifquery")
+	for _, backend := range []string{"nft", "legacy"} {
+		t.Run(backend, func(t *testing.T) {
+			useBackend(t, backend)
+			mountTemp(t, "/etc/network")
+			for _, phase := range []string{"up", "down"} { // ifup fails without
+				require.NoError(t, os.Mkdir("/etc/network/if-"+phase+".d", 0o755))
+			}
+			require.NoError(t, os.Mkdir("/run/network", 0o755)) // what is up, in this network namespace
+			t.Cleanup(func() { assert.NoError(t, os.RemoveAll("/run/network")) })
+			h := newHost(t)
+			h.addOthersRules()
+			other := senate()
+			other.Name, other.Forwards = "senate-2", other.Forwards[1:]
+			other.Forwards[0].Ports = []PortRange{{First: 5353}}
+			other.Masquerade = nil
+			h.runScript(t, other, "start")
+			before := h.rules()
+			require.Equal(t, 2*2, strings.Count(before, "\n-A PREROUTING -j rehost-senate-2-pre\n")+strings.Count(before, "\n-A rehost-senate-2-pre -i"), before)
+
+			require.NoError(t, os.WriteFile("/etc/network/interfaces", []byte(interfaces), 0o644))
+			save(t, senate(), "/")
+			loaded := ""
+			steps := []struct {
+				argv  []string
+				fail  bool // the later command of the stanza fails
+				isErr bool
+				up    bool // the set is loaded afterwards
+			}{
+				{argv: []string{"ifup", "ens5"}, up: true},
+				{argv: []string{"ifup", "ens5"}, up: true},
+				{argv: []string{"ifup", "--force", "ens5"}, up: true},
+				{argv: []string{"ifdown", "ens5"}},
+				{argv: []string{"ifdown", "ens5"}},
+				{argv: []string{"ifdown", "--force", "ens5"}},
+				{argv: []string{"ifup", "ens5"}, fail: true, isErr: true, up: true},
+				{argv: []string{"ifup", "ens5"}, fail: true, isErr: true, up: true},
+				{argv: []string{"ifup", "--force", "ens5"}, up: true},
+				{argv: []string{"ifdown", "ens5"}},
+				{argv: []string{"ifup", "-a"}, up: true},
+				{argv: []string{"ifup", "-a"}, up: true},
+				{argv: []string{"ifdown", "-a"}},
+			}
+			for i, step := range steps {
+				if step.fail {
+					require.NoError(t, os.WriteFile("/run/fail", nil, 0o644))
+				}
+				out, err := h.command(step.argv...).CombinedOutput()
+				os.Remove("/run/fail")
+				assert.Equal(t, step.isErr, err != nil, "step %d %q: %s", i, step.argv, out)
+				if !step.fail {
+					assert.NotContains(t, string(out), "tables", "step %d %q", i, step.argv)
+				}
+				rules := h.rules()
+				if !step.up {
+					require.Equal(t, before, rules, "step %d %q: %s", i, step.argv, out)
+					continue
+				}
+				if loaded == "" {
+					loaded = rules
+					// Per family a call and a rule for each of TCP and UDP, a call and a masquerade.
+					assert.Equal(t, strings.Count(before, "\n-A")+2*5, strings.Count(loaded, "\n-A"), loaded)
+				}
+				require.Equal(t, loaded, rules, "step %d %q: %s", i, step.argv, out)
+			}
+
+			require.NoError(t, os.Remove("/etc/network/if-pre-up.d/rehost-senate"))
+			h.run("ifup", "ens5") // with a link that leads nowhere
+			h.run("ifdown", "ens5")
+			assert.Equal(t, before, h.rules())
+		})
+	}
+}
+
+// runScript runs the hook as ifupdown does, and returns what it says.
+func (h host) runScript(t *testing.T, s Set, mode string, env ...string) string {
+	t.Helper()
+	dir := t.TempDir()
+	save(t, s, dir)
+	phase := map[string]string{"start": "pre-up", "stop": "post-down"}[mode]
+	cmd := h.command(filepath.Join(dir, "/etc/network/if-"+phase+".d", "rehost-"+s.Name))
+	cmd.Env = append(os.Environ(), append([]string{"IFACE=ens5", "MODE=" + mode}, env...)...)
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, string(out))
+	return string(out)
+}
+
+// TestHook runs the script alone, where the machine is not as it should be.
+func TestHook(t *testing.T) {
+	for _, backend := range []string{"nft", "legacy"} {
+		t.Run(backend, func(t *testing.T) {
+			useBackend(t, backend)
+			h := newHost(t)
+			h.addOthersRules()
+			before := h.rules()
+			ipv4, ipv6, _ := strings.Cut(before, "# ip6tables-save\n")
+			assert.Empty(t, h.runScript(t, senate(), "stop"))
+			assert.Equal(t, before, h.rules())
+			assert.Empty(t, h.runScript(t, senate(), "start"))
+			loaded := h.rules()
+			loaded4, _, _ := strings.Cut(loaded, "# ip6tables-save\n")
+
+			t.Run("is for its interface only", func(t *testing.T) {
+				for _, iface := range []string{"--all", "ens6", "ens5.7", ""} {
+					assert.Empty(t, h.runScript(t, senate(), "stop", "IFACE="+iface))
+					assert.Equal(t, loaded, h.rules())
+				}
+				assert.Empty(t, h.runScript(t, senate(), "stop", "MODE="))
+				assert.Equal(t, loaded, h.rules())
+			})
+			t.Run("removes what an older form of the set had", func(t *testing.T) {
+				old := senate()
+				old.Local, old.Hairpin = true, true
+				assert.Empty(t, h.runScript(t, old, "start"))
+				assert.Contains(t, h.rules(), "-A OUTPUT -j rehost-senate-out")
+				assert.Empty(t, h.runScript(t, senate(), "start"))
+				assert.Equal(t, loaded, h.rules())
+				only4 := senate()
+				for i := range only4.Forwards {
+					only4.Forwards[i].To = only4.Forwards[i].To[:1]
+				}
+				assert.Empty(t, h.runScript(t, only4, "start"))
+				assert.Equal(t, loaded4+"# ip6tables-save\n"+ipv6, h.rules())
+				assert.Empty(t, h.runScript(t, Set{Name: "senate"}, "start"))
+				assert.Equal(t, before, h.rules())
+			})
+			t.Run("removes whatever calls its chains", func(t *testing.T) {
+				assert.Empty(t, h.runScript(t, senate(), "start"))
+				h.run("iptables", "-t", "nat", "-A", "PREROUTING", "-j", "rehost-senate-pre")
+				h.run("iptables", "-t", "nat", "-A", "others", "-m", "comment", "--comment", "it's \"mine\"", "-g", "rehost-senate-pre")
+				assert.Empty(t, h.runScript(t, senate(), "stop"))
+				assert.Equal(t, before, h.rules())
+			})
+			t.Run("is silent with many rules where nobody hears SIGPIPE", func(t *testing.T) {
+				many := senate()
+				for port := range uint16(3000) {
+					f := many.Forwards[0]
+					f.Ports = []PortRange{{First: 2000 + port}}
+					many.Forwards = append(many.Forwards, f)
+				}
+				signal.Ignore(syscall.SIGPIPE) // which programs inherit, as from systemd
+				defer signal.Reset(syscall.SIGPIPE)
+				assert.Empty(t, h.runScript(t, many, "start"))
+				full := h.rules()
+				assert.Empty(t, h.runScript(t, many, "start"))
+				assert.Equal(t, full, h.rules())
+				assert.Empty(t, h.runScript(t, many, "stop"))
+				assert.Equal(t, before, h.rules())
+			})
+			t.Run("without IPv6", func(t *testing.T) {
+				for name, breakIPv6 := range map[string]func(t *testing.T, dir string){
+					"no program": func(*testing.T, string) {},
+					"no protocol": func(t *testing.T, dir string) {
+						for _, program := range []string{"ip6tables-save", "ip6tables-restore"} {
+							script := "#!/bin/sh\necho 'ip6tables: no IPv6 here' >&2; exit 3\n"
+							require.NoError(t, os.WriteFile(filepath.Join(dir, program), []byte(script), 0o755))
+						}
+					},
+					"refuses": func(t *testing.T, dir string) {
+						script := "#!/bin/sh\necho 'ip6tables: no table nat' >&2; cat >/dev/null; exit 1\n"
+						require.NoError(t, os.WriteFile(filepath.Join(dir, "ip6tables-restore"), []byte(script), 0o755))
+						require.NoError(t, os.Symlink("/usr/local/sbin/ip6tables-save", filepath.Join(dir, "ip6tables-save")))
+					},
+				} {
+					t.Run(name, func(t *testing.T) {
+						dir := t.TempDir()
+						for _, program := range []string{"sh", "cat", "sed", "grep", "iptables-save", "iptables-restore"} {
+							path, err := exec.LookPath(program)
+							require.NoError(t, err)
+							require.NoError(t, os.Symlink(path, filepath.Join(dir, program)))
+						}
+						breakIPv6(t, dir)
+						out := h.runScript(t, senate(), "start", "PATH="+dir)
+						assert.Contains(t, out, "rehost-senate: the forwards of ip6tables are as they were\n")
+						assert.NotContains(t, out, "iptables are as they were\nrehost")
+						assert.Equal(t, loaded4+"# ip6tables-save\n"+ipv6, h.rules())
+						assert.Empty(t, h.runScript(t, senate(), "stop", "PATH="+dir))
+						assert.Equal(t, ipv4+"# ip6tables-save\n"+ipv6, h.rules())
+					})
+				}
+			})
+		})
+	}
+}

@@ -1,0 +1,44 @@
+package natfwd
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// TestUnitLoadsAndRemovesTheSet runs the unit's commands with their input, as
+// systemd does.
+func TestUnitLoadsAndRemovesTheSet(t *testing.T) {
+	for _, backend := range []string{"nft", "legacy"} {
+		t.Run(backend, func(t *testing.T) {
+			useBackend(t, backend)
+			h := newHost(t)
+			h.addOthersRules()
+			before := h.rules()
+			assert.Empty(t, h.runScript(t, senate(), "start"))
+			loaded := h.rules()
+			assert.Empty(t, h.runScript(t, senate(), "stop"))
+			unit, err := senate().Unit()
+			require.NoError(t, err)
+			for _, step := range []struct{ command, want string }{
+				{"ExecStop", before},
+				{"ExecStart", loaded},
+				{"ExecReload", loaded},
+				{"ExecStop", before},
+				{"ExecStop", before},
+			} {
+				_, argv, ok := strings.Cut(string(unit.Data), "\n"+step.command+"=")
+				require.True(t, ok, step.command)
+				argv, _, _ = strings.Cut(argv, "\n")
+				cmd := h.command(strings.Fields(argv)...)
+				cmd.Stdin = strings.NewReader(inputOf(t, unit.Data))
+				out, err := cmd.CombinedOutput()
+				require.NoError(t, err)
+				assert.Empty(t, string(out))
+				assert.Equal(t, step.want, h.rules(), step.command)
+			}
+		})
+	}
+}
