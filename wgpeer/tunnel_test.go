@@ -21,8 +21,8 @@ import (
 func joined(t testing.TB) (router, guest lab.Host, hub Hub, c *wgctrl.Client) {
 	router, guest = lab.NewHost(t, "rtr"), lab.NewHost(t, "gst")
 	lab.Join(t,
-		lab.NIC{Host: router, Iface: "up0", Addrs: prefixes("203.0.113.63/24")},
-		lab.NIC{Host: guest, Iface: "up0", Addrs: prefixes("203.0.113.70/24")})
+		lab.NIC{Host: router, Iface: "up0", Addrs: []string{"203.0.113.63/24"}},
+		lab.NIC{Host: guest, Iface: "up0", Addrs: []string{"203.0.113.70/24"}})
 	router.Run(t, "ip", "address", "add", "192.0.2.63/32", "dev", "up0")
 	router.Run(t, "ip", "route", "change", "203.0.113.0/24", "dev", "up0", "src", "192.0.2.63") // it answers from there
 	guest.Run(t, "ip", "route", "add", "default", "via", "203.0.113.63")
