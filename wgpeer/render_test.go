@@ -18,7 +18,7 @@ import (
 	"github.com/rehost/rehost/internal/lab"
 )
 
-// view is one end's of aHub.
+// seenFrom is one end's of aHub.
 func endOf(t testing.TB, name string) Interface {
 	t.Helper()
 	i, err := aHub().Interface(name)
