@@ -160,7 +160,7 @@ func TestWGQuickBringsUpADeviceWithAKeyFile(t *testing.T) {
 	lab.Need(t, "wg-quick", "wireguard")
 	etcWireGuard(t)
 	host := lab.NewHost(t, "wgqk")
-	i := seenFrom(t, "router")
+	i := endOf(t, "router")
 	i.Iface, i.PrivateKey, i.KeyFile, i.MTU = "wgqk", PrivateKey{}, "/etc/wireguard/wgqk.key", 1380
 	key, err := testKey(1).File(i.KeyFile)
 	require.NoError(t, err)
