@@ -23,7 +23,10 @@ const defaultTable = 51820
 // that would be in the way of the next. Peers' AllowedIPs become routes, but for what
 // the device's own networks hold. A default route goes into a table of its own, which
 // the tunnel's own packets, marked with FwMark (0: 51820), do not use, as wg-quick has
-// it; routes of the main table that are no default routes come first.
+// it; routes of the main table that are no default routes come first. Where that is
+// IPv4's, the kernel's reverse path filter is loosened (net.ipv4.conf.all.rp_filter is 2
+// then, and stays so): a strict one drops the answers to the tunnel's packets, and
+// src_valid_mark does not change that unless a packet filter marks them.
 //
 // An endpoint that is a name must resolve when the interface starts, or wg setconf
 // and with it the start fails.
@@ -105,6 +108,9 @@ func (i Interface) familyLines(f family) []string {
 		if !isDefault(p) {
 			lines = append(lines, fmt.Sprintf("up %s route add %s dev $IFACE", f.ip, p))
 			continue
+		}
+		if p.Addr().Is4() {
+			lines = append(lines, "pre-up sysctl -q net.ipv4.conf.all.rp_filter=2")
 		}
 		lines = append(lines, fmt.Sprintf("up %s route add %s dev $IFACE table %d", f.ip, p, i.table()))
 		// A rule goes before those that are there already.

@@ -18,7 +18,7 @@ import (
 	"github.com/rehost/rehost/internal/lab"
 )
 
-// view is one end's of aHub.
+// endOf is one end of aHub, as it sees the tunnel.
 func endOf(t testing.TB, name string) Interface {
 	t.Helper()
 	i, err := aHub().Interface(name)
