@@ -24,7 +24,7 @@ there is nothing to do.
 `
 
 func (f *flags) apply(ctx context.Context, args []string) error {
-	_, set, err := load(args[0])
+	_, set, err := loadSet(args[0])
 	if err != nil {
 		return err
 	}
@@ -36,15 +36,19 @@ guest's name.
 `
 
 func (f *flags) remove(ctx context.Context, args []string) error {
-	_, set, err := load(args[0])
+	m, err := load(args[0])
 	if err != nil {
 		return err
 	}
-	return f.carryOut(ctx, natfwd.Set{Name: set.Name})
+	return f.carryOut(ctx, natfwd.Set{Name: m.Forwards().Name})
 }
 
 func (f *flags) carryOut(ctx context.Context, set natfwd.Set) error {
-	p, err := plan(ctx, set)
+	list, err := backends(set)
+	if err != nil {
+		return err
+	}
+	p, err := natfwd.Diff(ctx, set, list...)
 	if err != nil {
 		return err
 	}
@@ -71,7 +75,7 @@ if all is well; with 3 if something is an error, and not only a warning. In cron
 `
 
 func (f *flags) verify(ctx context.Context, args []string) error {
-	_, set, err := load(args[0])
+	_, set, err := loadSet(args[0])
 	if err != nil {
 		return err
 	}
@@ -100,7 +104,7 @@ it installs a systemd unit instead, for a router without ifupdown: enable it.
 `
 
 func (f *flags) hook(ctx context.Context, args []string) error {
-	m, set, err := load(args[0])
+	m, set, err := loadSet(args[0])
 	if err != nil {
 		return err
 	}
@@ -126,7 +130,7 @@ tunnel's port, and ports 80 and 443 where nginx on the router answers for a serv
 `
 
 func (f *flags) inbound(_ context.Context, args []string) error {
-	m, set, err := load(args[0])
+	m, set, err := loadSet(args[0])
 	if err != nil {
 		return err
 	}

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -100,19 +99,24 @@ func program() cli.Program {
 	}}
 }
 
-// load reads FILE, and refuses one that forwards nothing: its set would be a removal.
-func load(path string) (*move.Move, natfwd.Set, error) {
+// load reads FILE.
+func load(path string) (*move.Move, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return nil, natfwd.Set{}, err
+		return nil, err
 	}
-	m, err := move.LoadTunnel(path, data)
+	return move.LoadTunnel(path, data)
+}
+
+// loadSet reads FILE, and refuses one that forwards nothing: its set would be a removal.
+func loadSet(path string) (*move.Move, natfwd.Set, error) {
+	m, err := load(path)
 	if err != nil {
 		return nil, natfwd.Set{}, err
 	}
 	set := m.Forwards()
 	if len(set.Forwards) == 0 {
-		return nil, natfwd.Set{}, fmt.Errorf("%s: no service has via = %q", path, move.Forward)
+		return nil, set, fmt.Errorf("%s: no service has via = %q; portfwd remove takes the rules away", path, move.Forward)
 	}
 	return m, set, nil
 }
@@ -136,12 +140,4 @@ func backends(set natfwd.Set) ([]natfwd.Backend, error) {
 
 func forwards6(set natfwd.Set) bool {
 	return slices.ContainsFunc(set.Forwards, func(f natfwd.Forward) bool { return len(f.To) == 2 })
-}
-
-func plan(ctx context.Context, set natfwd.Set) (*natfwd.Plan, error) {
-	list, err := backends(set)
-	if err != nil {
-		return nil, err
-	}
-	return natfwd.Diff(ctx, set, list...)
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -101,11 +102,20 @@ func TestTopology(t *testing.T) {
 			lab.ReplyTo(t, top.Guest,
 				lab.Path{Iface: "eth0", Via: []string{"192.168.1.1", "2001:db8:4::1"}},
 				lab.Path{Iface: "wgv"})
-			answers := ask(t, top.Client, append(oldPaths, newPaths...), []probe{ports[0], ports[3], ports[4]}, patience)
-			assert.Len(t, answers, 12)
-			for at, err := range answers {
-				assert.NoError(t, err, at)
+			bothAnswer := func() {
+				answers := ask(t, top.Client, slices.Concat(oldPaths, newPaths), []probe{ports[0], ports[3], ports[4]}, patience)
+				assert.Len(t, answers, 12)
+				for at, err := range answers {
+					assert.NoError(t, err, at)
+				}
 			}
+			bothAnswer()
+			// So they do while the default route is still that of home.
+			for _, family := range []string{"-4", "-6"} {
+				top.Guest.Run(t, "ip", family, "rule", "delete", "not", "fwmark", "51820", "table", "51820")
+			}
+			assert.Contains(t, top.Guest.Run(t, "ip", "route", "get", "198.51.100.10"), "dev eth0")
+			bothAnswer()
 
 			top.Router.Run(t, "portfwd", "remove", file)
 			for at, err := range ask(t, top.Client, newPaths, ports, 2*time.Second) {

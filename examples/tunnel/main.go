@@ -30,6 +30,7 @@ From nothing to a tunnel, on each of the two machines:
     tunnel keys /etc/wireguard/wg0.key   put what it prints into both FILEs
     tunnel render -n tunnel.toml
     tunnel render tunnel.toml
+    sysctl --system                      on the router, which has to forward
     systemctl enable --now wg-quick@wg0
     tunnel health tunnel.toml
 

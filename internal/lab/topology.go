@@ -1,6 +1,9 @@
 package lab
 
-import "testing"
+import (
+	"fmt"
+	"testing"
+)
 
 // A Topology is a machine at home that is to be served through a router elsewhere,
 // and is served through its home gateway meanwhile:
@@ -85,8 +88,7 @@ func ReplyTo(t testing.TB, h Host, paths ...Path) {
 	// Strict filtering would drop what arrives by another path than the default.
 	h.Sysctl(t, "net.ipv4.conf.all.rp_filter", "2")
 	for i, path := range paths {
-		mark := []string{"0x101/0xfff", "0x102/0xfff"}[i]
-		table := []string{"101", "102"}[i]
+		mark, table := fmt.Sprintf("%#x/0xfff", 0x101+i), fmt.Sprint(101+i)
 		for _, family := range []string{"-4", "-6"} {
 			h.Run(t, "ip", family, "rule", "add", "fwmark", mark, "table", table)
 			if path.Via == nil {
