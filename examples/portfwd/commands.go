@@ -57,13 +57,7 @@ func (f *flags) carryOut(ctx context.Context, set natfwd.Set) error {
 			return err
 		}
 	}
-	if err := cli.PrintPlan(p, f.json); err != nil {
-		return err
-	}
-	if f.dry && !p.Empty() {
-		return cli.ErrDiffers
-	}
-	return nil
+	return cli.PrintPlan(p, f.dry, f.json)
 }
 
 const verifyHelp = `Verify says what keeps the forwards from working: rules that another tool has taken

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"github.com/rehost/rehost/examples/internal/cli"
 	"github.com/rehost/rehost/wgpeer"
@@ -66,13 +67,17 @@ func readPreshared(path string) (wgpeer.PresharedKey, error) {
 const renderHelp = `Render writes this end's file for wg-quick, or with -ifupdown the file for wg and a
 fragment of /etc/network/interfaces.d; and on the router the settings with which Linux
 forwards. Files that differ are printed. The private key is not in them: they name
-its file.
+its file. With -peer, a file that is there has its peer set, and all else in it stays,
+such as the other guests of a router.
 `
 
 func (f *flags) render(ctx context.Context, args []string) error {
 	m, i, err := f.load(args[0])
 	if err != nil {
 		return err
+	}
+	if f.peer {
+		return f.renderPeer(ctx, i)
 	}
 	var files []wgpeer.Output
 	add := func(o wgpeer.Output, err error) error {
@@ -96,4 +101,27 @@ func (f *flags) render(ctx context.Context, args []string) error {
 		return err
 	}
 	return cli.Install(ctx, files, f.root, f.dry, f.json)
+}
+
+// An edit is how a file changes.
+type edit string
+
+func (e edit) Empty() bool    { return e == "" }
+func (e edit) String() string { return string(e) }
+
+func (f *flags) renderPeer(ctx context.Context, i wgpeer.Interface) error {
+	file, err := wgpeer.Open(filepath.Join(f.root, "etc/wireguard", i.Iface+".conf"))
+	if err != nil {
+		return err
+	}
+	if err := file.SetPeer(i.Peers[0]); err != nil {
+		return err
+	}
+	changes := file.Changes()
+	if !f.dry {
+		if err := file.Save(ctx); err != nil {
+			return err
+		}
+	}
+	return cli.PrintPlan(edit(changes), f.dry, f.json)
 }

@@ -68,13 +68,7 @@ func (f *flags) apply(ctx context.Context, args []string) error {
 			return err
 		}
 	}
-	if err := cli.PrintPlan(p, f.json); err != nil {
-		return err
-	}
-	if f.dry && !p.Empty() {
-		return cli.ErrDiffers
-	}
-	return nil
+	return cli.PrintPlan(p, f.dry, f.json)
 }
 
 const healthHelp = `Health says of each peer when it last proved to be there and what is wrong with it. It

@@ -40,6 +40,9 @@ and later, when FILE has changed, without a break for other peers:
     tunnel apply tunnel.toml
     tunnel render tunnel.toml            so that it holds after a boot
 
+Where a router has several guests, each has its FILE, and -peer sets one guest in the
+router's file, or on its device, beside the others.
+
 FILE is a move file, or one that has no more than these tables of it:
 
     [router]
@@ -99,6 +102,7 @@ func program() cli.Program {
 		}},
 		{Name: "render", Args: "FILE", Help: renderHelp, Run: f.render, Flags: func(set *flag.FlagSet) {
 			dry(set)
+			f.peerFlag(set)
 			set.StringVar(&f.root, "root", "/", "`DIR` below which the files are written")
 			set.BoolVar(&f.ifupdown, "ifupdown", false, "for ifupdown instead of wg-quick")
 		}},
@@ -114,7 +118,7 @@ func program() cli.Program {
 }
 
 func (f *flags) peerFlag(set *flag.FlagSet) {
-	set.BoolVar(&f.peer, "peer", false, "only the peer that FILE has: leave the device and all other peers alone")
+	set.BoolVar(&f.peer, "peer", false, "only the peer that FILE has: leave all else alone")
 }
 
 // load reads FILE and returns this end's view of the tunnel, with the secret that both

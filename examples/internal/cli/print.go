@@ -20,25 +20,32 @@ func JSON(v any) error {
 	return enc.Encode(v)
 }
 
-// A Plan is what there is to do on a live system.
+// A Plan is what there is to do.
 type Plan interface {
 	Empty() bool
 	String() string // a line for each change
 }
 
-// PrintPlan prints what there is to do, or was done.
-func PrintPlan(p Plan, asJSON bool) error {
+// PrintPlan prints what was done; or in a dry run what there is to do, and returns
+// ErrDiffers if there is something.
+func PrintPlan(p Plan, dry, asJSON bool) error {
+	var err error
 	if asJSON {
 		changes := []string{}
 		for line := range strings.Lines(p.String()) {
 			changes = append(changes, strings.TrimSuffix(line, "\n"))
 		}
-		return JSON(struct {
+		err = JSON(struct {
 			Empty   bool     `json:"empty"`
 			Changes []string `json:"changes"`
 		}{p.Empty(), changes})
+	} else {
+		err = printDiff(p.String())
 	}
-	return printDiff(p.String())
+	if err == nil && dry && !p.Empty() {
+		err = ErrDiffers
+	}
+	return err
 }
 
 // Install writes files below root, where they differ, and prints which. In a dry run
