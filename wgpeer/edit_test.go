@@ -31,14 +31,6 @@ func publicKey(t *testing.T, text string) PublicKey {
 	return key
 }
 
-func prefixes(texts ...string) []netip.Prefix {
-	var out []netip.Prefix
-	for _, text := range texts {
-		out = append(out, netip.MustParsePrefix(text))
-	}
-	return out
-}
-
 // officeText is a file as people keep them.
 const officeText = `# Tunnel of the office. Ask Carla before you change it!
 
@@ -181,7 +173,7 @@ func TestNothingIsInjected(t *testing.T) {
 		{"an invalid prefix", peer(func(p *Peer) { p.AllowedIPs = []netip.Prefix{{}} }), "AllowedIPs"},
 		{"a part of a second", peer(func(p *Peer) { p.Keepalive = time.Second / 2 }), "PersistentKeepalive"},
 		{"no key", peer(func(p *Peer) { p.PublicKey = PublicKey{} }), "PublicKey"},
-		{"the own key", peer(func(p *Peer) { p.PublicKey = publicKey(t, testPublic) }), "PublicKey"},
+		{"the own key", peer(func(p *Peer) { p.PublicKey = publicKey(t, wgPublic) }), "PublicKey"},
 		{"a command in a path", device(Interface{KeyFile: "/etc/wireguard/$(reboot)"}), "KeyFile"},
 		{"a second command", device(Interface{KeyFile: "/etc/wireguard/key; reboot"}), "KeyFile"},
 		{"a newline in a path", device(Interface{KeyFile: "/etc/wireguard/key\nPostUp = reboot"}), "KeyFile"},
@@ -233,7 +225,7 @@ func TestRemovePeer(t *testing.T) {
 func TestSetInterface(t *testing.T) {
 	key, err := ParsePrivateKey("//////////////////////////////////////////8=")
 	require.NoError(t, err)
-	own, err := ParsePrivateKey(testKey)
+	own, err := ParsePrivateKey(wgKey)
 	require.NoError(t, err)
 	tests := []struct {
 		name, text string
