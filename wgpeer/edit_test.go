@@ -127,6 +127,7 @@ func TestSetPeerOfOddFiles(t *testing.T) {
 			Peer{AllowedIPs: prefixes("10.77.0.2/32", "10.77.0.3/32", "10.77.0.5/32")}},
 		{"host bits stay", "[Peer]\nPublicKey=ANNA\nAllowedIPs=10.77.0.2/24\n", "[Peer]\nPublicKey=ANNA\nAllowedIPs=10.77.0.2/24, 10.78.0.0/16\n", Peer{AllowedIPs: prefixes("10.77.0.0/24", "10.78.0.0/16")}},
 		{"what wg refuses is mended", "[Peer]\nPublicKey=ANNA\nAllowedIPs=10.77.0.2,\nEndpoint=192.0.2.1 # no port\nPersistentKeepalive\n", "[Peer]\nPublicKey=ANNA\nAllowedIPs=10.77.0.2\nPersistentKeepalive = off\n", Peer{AllowedIPs: prefixes("10.77.0.2/32")}},
+		{"a line that wg refuses before one that counts", "[Peer]\nPublicKey=ANNA\nEndpoint=x\nEndpoint=192.0.2.1:1\n", "[Peer]\nPublicKey=ANNA\nEndpoint=192.0.2.1:1\n", Peer{Endpoint: "192.0.2.1:1"}},
 		{"what is there, though it cannot be written", "[Peer]\nPublicKey=ANNA\nAllowedIPs=::ffff:10.77.0.2/128\nEndpoint=[fe80::1%eth0]:1\n", "[Peer]\nPublicKey=ANNA\nAllowedIPs=::ffff:10.77.0.2/128\nEndpoint=[fe80::1%eth0]:1\n",
 			Peer{Endpoint: "[fe80::1%eth0]:1", AllowedIPs: prefixes("::ffff:10.77.0.2/128")}},
 	}

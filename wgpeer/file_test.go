@@ -123,3 +123,18 @@ func TestAThousandPeers(t *testing.T) {
 	assert.Len(t, read(t, f).Peers, 1000)
 	assert.NoError(t, f.Check().Err())
 }
+
+func TestRenderedFilesAreReadBack(t *testing.T) {
+	want := read(t, parse(t, fill.Replace(officeText)))
+	for _, keyFile := range []string{"", "/etc/wireguard/wg0.key"} {
+		if keyFile != "" {
+			want.PrivateKey, want.PublicKey, want.KeyFile = PrivateKey{}, PublicKey{}, keyFile
+		}
+		out, err := want.WGQuick()
+		require.NoError(t, err)
+		f, err := Parse(out.Path, out.Data)
+		require.NoError(t, err)
+		assert.Equal(t, want, read(t, f))
+		assert.Empty(t, f.Check())
+	}
+}
