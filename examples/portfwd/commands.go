@@ -57,7 +57,7 @@ func (f *flags) carryOut(ctx context.Context, set natfwd.Set) error {
 		return err
 	}
 	if f.dry && !p.Empty() {
-		return cli.Differs
+		return cli.ErrDiffers
 	}
 	return nil
 }
@@ -89,7 +89,7 @@ func (f *flags) verify(ctx context.Context, args []string) error {
 		_, err = fmt.Print(problems)
 	}
 	if err == nil && problems.Err() != nil {
-		err = cli.Differs
+		err = cli.ErrDiffers
 	}
 	return err
 }

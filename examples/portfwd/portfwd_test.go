@@ -20,6 +20,7 @@ func TestMain(m *testing.M) {
 }
 
 func TestUsage(t *testing.T) {
+	lab.Need(t, "script")
 	testscript.Run(t, params(t, "usage.txtar"))
 }
 

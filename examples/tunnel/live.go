@@ -72,7 +72,7 @@ func (f *flags) apply(ctx context.Context, args []string) error {
 		return err
 	}
 	if f.dry && !p.Empty() {
-		return cli.Differs
+		return cli.ErrDiffers
 	}
 	return nil
 }
@@ -102,7 +102,7 @@ func (f *flags) health(ctx context.Context, args []string) error {
 	}
 	for _, p := range peers {
 		if err == nil && p.Check().Err() != nil {
-			err = cli.Differs
+			err = cli.ErrDiffers
 		}
 	}
 	return err

@@ -31,9 +31,9 @@ type Command struct {
 	Run   func(ctx context.Context, args []string) error
 }
 
-// Differs is the error of a command that has found, and said, that something is not
+// ErrDiffers is the error of a command that has found, and said, that something is not
 // as it should be. It exits with status 3.
-var Differs = errors.New("there are differences")
+var ErrDiffers = errors.New("there are differences")
 
 // WrongUsage is an error in the command line. It exits with status 2.
 type WrongUsage struct{ error }
@@ -77,7 +77,7 @@ func (p Program) run(ctx context.Context, args []string) int {
 	switch {
 	case err == nil, errors.Is(err, flag.ErrHelp):
 		return 0
-	case err == Differs:
+	case err == ErrDiffers:
 		return 3
 	case wrong:
 		fmt.Fprintf(os.Stderr, "%s: %v; %[1]s -h tells more\n", title, err)

@@ -42,7 +42,7 @@ func PrintPlan(p Plan, asJSON bool) error {
 }
 
 // Install writes files below root, where they differ, and prints which. In a dry run
-// it prints what would change instead, and returns Differs if something would.
+// it prints what would change instead, and returns ErrDiffers if something would.
 func Install(ctx context.Context, files []textfile.Output, root string, dry, asJSON bool) error {
 	type file struct {
 		textfile.Output
@@ -74,7 +74,7 @@ func Install(ctx context.Context, files []textfile.Output, root string, dry, asJ
 		err = printDiff(text.String())
 	}
 	if err == nil && dry && differs {
-		err = Differs
+		err = ErrDiffers
 	}
 	return err
 }
