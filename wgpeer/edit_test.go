@@ -31,14 +31,6 @@ func publicKey(t *testing.T, text string) PublicKey {
 	return key
 }
 
-func prefixes(texts ...string) []netip.Prefix {
-	var out []netip.Prefix
-	for _, text := range texts {
-		out = append(out, netip.MustParsePrefix(text))
-	}
-	return out
-}
-
 // officeText is a file as people keep them.
 const officeText = `# Tunnel of the office. Ask Carla before you change it!
 
@@ -135,6 +127,7 @@ func TestSetPeerOfOddFiles(t *testing.T) {
 			Peer{AllowedIPs: prefixes("10.77.0.2/32", "10.77.0.3/32", "10.77.0.5/32")}},
 		{"host bits stay", "[Peer]\nPublicKey=ANNA\nAllowedIPs=10.77.0.2/24\n", "[Peer]\nPublicKey=ANNA\nAllowedIPs=10.77.0.2/24, 10.78.0.0/16\n", Peer{AllowedIPs: prefixes("10.77.0.0/24", "10.78.0.0/16")}},
 		{"what wg refuses is mended", "[Peer]\nPublicKey=ANNA\nAllowedIPs=10.77.0.2,\nEndpoint=192.0.2.1 # no port\nPersistentKeepalive\n", "[Peer]\nPublicKey=ANNA\nAllowedIPs=10.77.0.2\nPersistentKeepalive = off\n", Peer{AllowedIPs: prefixes("10.77.0.2/32")}},
+		{"a line that wg refuses before one that counts", "[Peer]\nPublicKey=ANNA\nEndpoint=x\nEndpoint=192.0.2.1:1\n", "[Peer]\nPublicKey=ANNA\nEndpoint=192.0.2.1:1\n", Peer{Endpoint: "192.0.2.1:1"}},
 		{"what is there, though it cannot be written", "[Peer]\nPublicKey=ANNA\nAllowedIPs=::ffff:10.77.0.2/128\nEndpoint=[fe80::1%eth0]:1\n", "[Peer]\nPublicKey=ANNA\nAllowedIPs=::ffff:10.77.0.2/128\nEndpoint=[fe80::1%eth0]:1\n",
 			Peer{Endpoint: "[fe80::1%eth0]:1", AllowedIPs: prefixes("::ffff:10.77.0.2/128")}},
 	}
@@ -181,7 +174,7 @@ func TestNothingIsInjected(t *testing.T) {
 		{"an invalid prefix", peer(func(p *Peer) { p.AllowedIPs = []netip.Prefix{{}} }), "AllowedIPs"},
 		{"a part of a second", peer(func(p *Peer) { p.Keepalive = time.Second / 2 }), "PersistentKeepalive"},
 		{"no key", peer(func(p *Peer) { p.PublicKey = PublicKey{} }), "PublicKey"},
-		{"the own key", peer(func(p *Peer) { p.PublicKey = publicKey(t, testPublic) }), "PublicKey"},
+		{"the own key", peer(func(p *Peer) { p.PublicKey = publicKey(t, wgPublic) }), "PublicKey"},
 		{"a command in a path", device(Interface{KeyFile: "/etc/wireguard/$(reboot)"}), "KeyFile"},
 		{"a second command", device(Interface{KeyFile: "/etc/wireguard/key; reboot"}), "KeyFile"},
 		{"a newline in a path", device(Interface{KeyFile: "/etc/wireguard/key\nPostUp = reboot"}), "KeyFile"},
@@ -233,7 +226,7 @@ func TestRemovePeer(t *testing.T) {
 func TestSetInterface(t *testing.T) {
 	key, err := ParsePrivateKey("//////////////////////////////////////////8=")
 	require.NoError(t, err)
-	own, err := ParsePrivateKey(testKey)
+	own, err := ParsePrivateKey(wgKey)
 	require.NoError(t, err)
 	tests := []struct {
 		name, text string

@@ -13,14 +13,14 @@ import (
 )
 
 func TestInterface(t *testing.T) {
-	private, err := ParsePrivateKey(testKey)
+	private, err := ParsePrivateKey(wgKey)
 	require.NoError(t, err)
 	preshared, err := ParsePresharedKey(shared)
 	require.NoError(t, err)
 	assert.Equal(t, Interface{
 		Iface:      "wg0",
 		PrivateKey: private,
-		PublicKey:  publicKey(t, testPublic),
+		PublicKey:  publicKey(t, wgPublic),
 		Addresses:  prefixes("10.77.0.1/24", "fd77::1/64"),
 		ListenPort: 51820,
 		Peers: []Peer{
@@ -59,7 +59,7 @@ func TestAFileOnDisk(t *testing.T) {
 	f, err := Create(path)
 	require.NoError(t, err)
 	i := Interface{Addresses: prefixes("10.77.0.1/24"), ListenPort: 51820}
-	i.PrivateKey, err = ParsePrivateKey(testKey)
+	i.PrivateKey, err = ParsePrivateKey(wgKey)
 	require.NoError(t, err)
 	require.NoError(t, f.SetInterface(i))
 	assert.Equal(t, "--- /dev/null\n+++ "+path+"\n@@ -0,0 +1,4 @@\n+[Interface]\n+PrivateKey = (secret 1)\n+ListenPort = 51820\n+Address = 10.77.0.1/24\n", f.Changes())
@@ -86,7 +86,7 @@ func TestAFileOnDisk(t *testing.T) {
 }
 
 func TestChangesShowNoSecret(t *testing.T) {
-	text := fill.Replace("#PrivateKey = OWN # old\n[Interface]\n#Private Key = " + shared[:20] + " " + shared[20:] + "\nP rivateKey = " + testKey[:9] + " " + testKey[9:] + " # OWN\n" +
+	text := fill.Replace("#PrivateKey = OWN # old\n[Interface]\n#Private Key = " + shared[:20] + " " + shared[20:] + "\nP rivateKey = " + wgKey[:9] + " " + wgKey[9:] + " # OWN\n" +
 		"PostUp = wg set %i peer ANNA preshared-key <(echo PSK)\n[Peer]\nPublicKey = ANNA\nPresharedKey = PSK\nPrivatKey = short secret\n[Peer]\nPublicKey = BERT\n")
 	f := parse(t, text)
 	p := Peer{PublicKey: publicKey(t, anna)}
@@ -108,7 +108,7 @@ func TestChangesShowNoSecret(t *testing.T) {
 `), f.Changes())
 
 	all := string(masker{}.mask(f.lines))
-	for _, secret := range []string{testKey, testKey[9:], shared, shared[20:], "short", strings.TrimRight(shared[:20], "=")} {
+	for _, secret := range []string{wgKey, wgKey[9:], shared, shared[20:], "short", strings.TrimRight(shared[:20], "=")} {
 		assert.NotContains(t, all, secret)
 	}
 	assert.Contains(t, all, "PublicKey = "+bert, "a public key, though a preshared one is the same")
@@ -122,4 +122,19 @@ func TestAThousandPeers(t *testing.T) {
 	}
 	assert.Len(t, read(t, f).Peers, 1000)
 	assert.NoError(t, f.Check().Err())
+}
+
+func TestRenderedFilesAreReadBack(t *testing.T) {
+	want := read(t, parse(t, fill.Replace(officeText)))
+	for _, keyFile := range []string{"", "/etc/wireguard/wg0.key"} {
+		if keyFile != "" {
+			want.PrivateKey, want.PublicKey, want.KeyFile = PrivateKey{}, PublicKey{}, keyFile
+		}
+		out, err := want.WGQuick()
+		require.NoError(t, err)
+		f, err := Parse(out.Path, out.Data)
+		require.NoError(t, err)
+		assert.Equal(t, want, read(t, f))
+		assert.Empty(t, f.Check())
+	}
 }

@@ -22,10 +22,10 @@ import (
 const (
 	wgKey    = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk="
 	wgPublic = "HIgo9xNzJMWLKASShiTqIybxZ0U3wGLiUeJ1PKf8ykw="
-	anna       = "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg="
-	bert       = "TrMvSoP4jYQlY6RIzBgbssQqY3vxI2Pi+y71lOWWXX0="
-	shared     = "/UwcSPg38hW/D9Y3tcS1FOV0K1wuURMbS0sesJEP5ak="
-	zeros      = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+	anna     = "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg="
+	bert     = "TrMvSoP4jYQlY6RIzBgbssQqY3vxI2Pi+y71lOWWXX0="
+	shared   = "/UwcSPg38hW/D9Y3tcS1FOV0K1wuURMbS0sesJEP5ak="
+	zeros    = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 )
 
 var fill = strings.NewReplacer("OWN", wgKey, "SELF", wgPublic, "ANNA", anna, "BERT", bert, "PSK", shared, "ZEROS", zeros)
