@@ -101,12 +101,18 @@ func (f *fakeClient) configurePeer(c wgtypes.PeerConfig) {
 func onDevices(t *testing.T, test func(t *testing.T, c Client, iface string)) {
 	t.Run("fake", func(t *testing.T) { test(t, newFake("wgdev"), "wgdev") })
 	t.Run("userspace", func(t *testing.T) {
-		lab.StartWireGuard(t, lab.NewHost(t, "wgdev"), "wgdev")
-		c := realClient(t)
-		// A device that begins has one that it chose itself, for a moment.
-		require.NoError(t, c.ConfigureDevice("wgdev", wgtypes.Config{ListenPort: new(1)}))
-		test(t, c, "wgdev")
+		test(t, startDevice(t, lab.NewHost(t, "wgdev"), "wgdev"), "wgdev")
 	})
+}
+
+// startDevice makes a device in userspace, and the client for it.
+func startDevice(t testing.TB, host lab.Host, iface string) *wgctrl.Client {
+	t.Helper()
+	lab.StartWireGuard(t, host, iface)
+	c := realClient(t)
+	// A device that begins has a port that it chose itself, for a moment.
+	require.NoError(t, c.ConfigureDevice(iface, wgtypes.Config{ListenPort: new(1)}))
+	return c
 }
 
 func realClient(t testing.TB) *wgctrl.Client {

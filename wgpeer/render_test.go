@@ -106,8 +106,7 @@ func TestRendersRefuse(t *testing.T) {
 func TestFilesAreReadBackByWG(t *testing.T) {
 	lab.Need(t, "wg", "wg-quick")
 	host := lab.NewHost(t, "wgfile")
-	lab.StartWireGuard(t, host, "wgfile")
-	c := realClient(t)
+	c := startDevice(t, host, "wgfile")
 	for name, i := range map[string]Interface{
 		"router": endOf(t, "router"),
 		"all that there is": {

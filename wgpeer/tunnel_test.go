@@ -30,10 +30,9 @@ func joined(t testing.TB) (router, guest lab.Host, hub Hub, c *wgctrl.Client) {
 	hub.Router.Endpoint = "192.0.2.63:51820"
 	hub.Router.Iface, hub.Guests[0].Iface = "wgrt", "wggs"
 	hub.Guests[0].PrivateKey = testKey(2)
-	lab.StartWireGuard(t, router, "wgrt")
 	i, err := hub.Interface("router")
 	require.NoError(t, err)
-	c = realClient(t)
+	c = startDevice(t, router, "wgrt")
 	apply(t, c, "wgrt", i)
 	for _, p := range append(prefixes("198.51.100.9/32", "2001:db8:9::9/128"), i.Addresses...) {
 		router.Run(t, "ip", "address", "add", p.String(), "dev", "wgrt")
@@ -106,7 +105,7 @@ fd77::/64 dev wggs proto kernel metric 256 pref medium
 // and when its own peer changes.
 func TestApplyKeepsARunningSession(t *testing.T) {
 	_, guest, hub, c := joined(t)
-	lab.StartWireGuard(t, guest, "wggs")
+	startDevice(t, guest, "wggs")
 	senate, err := hub.Interface("senate")
 	require.NoError(t, err)
 	apply(t, c, "wggs", senate)
