@@ -1,6 +1,7 @@
 package natfwd
 
 import (
+	"net/netip"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -299,6 +300,55 @@ func TestHook(t *testing.T) {
 					})
 				}
 			})
+		})
+	}
+}
+
+// TestHookAndApplyAgree has each find nothing to do after the other.
+func TestHookAndApplyAgree(t *testing.T) {
+	for _, backend := range []string{"nft", "legacy"} {
+		t.Run(backend, func(t *testing.T) {
+			useBackend(t, backend)
+			h := newHost(t)
+			h.addOthersRules()
+			before := h.rules()
+			apply := func(s Set) (changes string) {
+				t.Helper()
+				h.inside(func() error {
+					var backends []Backend
+					for _, family := range []Family{IPv4, IPv6} {
+						b, err := NewIPTables(family, &IPTablesOptions{RunDir: t.TempDir()})
+						if err != nil {
+							return err
+						}
+						backends = append(backends, b)
+					}
+					plan, err := Diff(t.Context(), s, backends...)
+					if err != nil {
+						return err
+					}
+					changes = plan.String()
+					return Apply(t.Context(), plan)
+				})
+				return changes
+			}
+			s := senate()
+			s.Hairpin, s.Local = true, true
+			s.Forwards[0].Ports[0].First, s.Forwards[0].ToPort = 26, 2500
+			s.Forwards[0].From = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8:1::/48")}
+
+			assert.Empty(t, h.runScript(t, s, "start"))
+			loaded := h.rules()
+			assert.Empty(t, apply(s))
+			assert.NotEmpty(t, apply(Set{Name: s.Name}))
+			assert.Equal(t, before, h.rules())
+			assert.NotEmpty(t, apply(s))
+			assert.Equal(t, loaded, h.rules())
+			assert.Empty(t, h.runScript(t, s, "start"))
+			assert.Equal(t, loaded, h.rules())
+			assert.Empty(t, h.runScript(t, s, "stop"))
+			assert.Equal(t, before, h.rules())
+			assert.Empty(t, apply(Set{Name: s.Name}))
 		})
 	}
 }

@@ -1,5 +1,62 @@
-// Package natfwd forwards ports of a router to machines behind it, in the nat
-// tables of iptables and ip6tables.
+// Package natfwd forwards ports of a Linux router to machines behind it, by DNAT in
+// the nat tables of iptables(8) and ip6tables(8), and keeps them forwarded.
+//
+// A [Set] says what is forwarded, for both families at once. [Diff] compares it with
+// the live rules and plans what differs, [Apply] makes it so, [Verify] tells a cron
+// job what is missing or in the way:
+//
+//	set := natfwd.Set{
+//		Name:       "senate",
+//		Masquerade: []string{"ens5"},
+//		Forwards: []natfwd.Forward{{
+//			Proto: natfwd.TCP,
+//			Iface: "ens5",
+//			Ports: []natfwd.PortRange{{First: 25}, {First: 465}, {First: 587}},
+//			To:    []netip.Addr{netip.MustParseAddr("172.16.1.4")},
+//		}},
+//	}
+//	router, err := natfwd.NewIPTables(natfwd.IPv4, nil)
+//	if err != nil {
+//		return err
+//	}
+//	plan, err := natfwd.Diff(ctx, set, router)
+//	if err != nil {
+//		return err
+//	}
+//	fmt.Print(plan)
+//	return natfwd.Apply(ctx, plan)
+//
+// A set has chains of its own, rehost-NAME-pre, -out and -post, each called by one
+// rule at the front of PREROUTING, OUTPUT and POSTROUTING. What it guarantees:
+//
+//   - Rules that are not the set's are never touched. One that takes the same packets
+//     is [ErrConflict], with the rule, and so is another set that does.
+//   - A family's rules change in one transaction of iptables-restore(8). A crash, a
+//     kill or a full disk leaves the old rules or the new ones, and if the second
+//     family fails the first is put back.
+//   - A second Apply finds nothing to do. The difference is taken on the meaning of
+//     rules: the order of options and of forwards is none.
+//   - The removal, Diff of a set with only a name, leaves what was there before.
+//   - UDP conversations of changed forwards, which the kernel would send to the old
+//     target as long as they go on, are forgotten: those and no others.
+//   - No name or address of a set can become an option, a rule or a command.
+//
+// Live rules are gone after a boot. [Set.Hook] renders a script for ifupdown(8) that
+// loads them with an interface, [Set.Unit] a unit of systemd(1) that does so at boot,
+// [Set.Render] a file of iptables-persistent: use one of the three.
+// [Set.InboundRules] is what a cloud's firewall has to let in.
+//
+// The package does not filter, and does not turn forwarding on in the kernel: Verify
+// reports a FORWARD chain that drops, and net.ipv4.ip_forward when it is off. It does
+// not know nft rules outside of iptables. Where another tool owns the nat table
+// (firewalld, nftables.service), forward there.
+//
+// Nothing runs in a goroutine: who has locked a thread to a network namespace works
+// on the rules of that one.
+//
+// # Speed
+//
+// See BenchmarkIPTables.
 package natfwd
 
 import "github.com/rehost/rehost/internal/textfile"
@@ -35,9 +92,9 @@ type (
 // The two severities.
 const (
 	Warning = textfile.Warning // it works, and is probably not meant
-	Error   = textfile.Error   // the real program refuses, ignores or misreads it
+	Error   = textfile.Error   // it does not work
 )
 
-// ErrStale is returned by Apply when the rules are not those that the plan was
-// made from.
+// ErrStale is returned by Apply when the rules are not those that the plan was made
+// from.
 var ErrStale = textfile.ErrStale

@@ -113,6 +113,11 @@ func (e *edit) single(in []*section, last *section, key, value string, same bool
 		e.put(last, key, value)
 	default:
 		e.value(found[n-1], value)
+		for _, set := range found[:n-1] {
+			if set.bad {
+				e.remove(set.line, set.line+1)
+			}
+		}
 	}
 }
 

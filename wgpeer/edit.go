@@ -42,9 +42,9 @@ func (f *File) SetPeer(p Peer) error {
 		if comment("#"+p.Name) != p.Name {
 			return &ValueError{Field: "Name", Value: p.Name, Reason: "a name in a comment does not begin with # or a blank, end with a blank, or hold a ="}
 		}
-		e.append(p)
+		e.addPeer(p)
 	} else {
-		e.peer(v.sectionsOf(p.PublicKey), v.counts[p.PublicKey], p, v.Peers[i])
+		e.editPeer(v.sectionsOf(p.PublicKey), v.counts[p.PublicKey], p, v.Peers[i])
 	}
 	f.lines = e.apply()
 	return nil
@@ -55,8 +55,8 @@ func samePeer(a, b Peer) bool {
 		slices.Equal(a.prefixes(), b.prefixes())
 }
 
-// append adds a section for a new peer.
-func (e *edit) append(p Peer) {
+// addPeer adds a section for a new peer.
+func (e *edit) addPeer(p Peer) {
 	end := len(e.lines) - 1
 	if end >= 0 && !isBlank(e.lines[end]) {
 		e.insert(end, "")
@@ -66,8 +66,8 @@ func (e *edit) append(p Peer) {
 	e.insert(end, strings.Split(strings.Trim(text.String(), "\n"), "\n")...)
 }
 
-// peer edits the sections of a peer, of which the last has the AllowedIPs that count.
-func (e *edit) peer(all []*section, last *section, p, have Peer) {
+// editPeer edits the sections of a peer, of which the last has the AllowedIPs that count.
+func (e *edit) editPeer(all []*section, last *section, p, have Peer) {
 	keepalive := "off" // "wg syncconf" leaves alone what a file does not say
 	if p.Keepalive != 0 {
 		keepalive = strconv.Itoa(int(p.Keepalive / time.Second))

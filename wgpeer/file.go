@@ -11,7 +11,16 @@ import (
 
 // A File is a file of wg(8) or wg-quick(8) as it stands, byte for byte. It is
 // wg-quick's if its section [Interface] has one of wg-quick's own keys, such as
-// Address. Its methods must not be called from several goroutines at once.
+// Address. Commands of wg-quick are kept and never run.
+//
+//   - Parse(x).Bytes() is x.
+//   - Setting what is there changes nothing.
+//   - An edit changes only the lines that it names; comments and order stay. A last
+//     line without a newline gets one when another comes behind it.
+//   - Parsing the result again returns what was set.
+//   - An edit that fails leaves the file untouched.
+//
+// Its methods must not be called from several goroutines at once.
 type File struct {
 	text  *textfile.File
 	path  string   // "" if it was parsed from bytes

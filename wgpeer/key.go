@@ -24,14 +24,15 @@ type PrivateKey struct{ secret }
 type PresharedKey struct{ secret }
 
 // A secret prints, marshals and logs as "redacted". fmt does not ask the methods of
-// what an unexported field of another struct holds; there it finds a pointer.
-type secret struct{ key unique.Handle[wgtypes.Key] }
+// what an unexported field of another struct holds; there it finds a pointer, and it
+// follows those to arrays, but not those to strings.
+type secret struct{ key unique.Handle[string] }
 
 func newSecret(key wgtypes.Key) secret {
 	if key == (wgtypes.Key{}) {
 		return secret{}
 	}
-	return secret{unique.Make(key)}
+	return secret{unique.Make(string(key[:]))}
 }
 
 // IsZero reports whether there is no key.
@@ -50,7 +51,7 @@ func (s secret) bytes() wgtypes.Key {
 	if s.IsZero() {
 		return wgtypes.Key{}
 	}
-	return s.key.Value()
+	return wgtypes.Key([]byte(s.key.Value()))
 }
 
 const redacted = "redacted"

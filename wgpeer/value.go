@@ -16,12 +16,13 @@ const space = " \t\n\v\f\r"
 
 // squeeze drops all white space, as wg does before it reads a line.
 func squeeze(text string) string {
-	return strings.Map(func(r rune) rune {
-		if strings.ContainsRune(space, r) {
-			return -1
+	out := make([]byte, 0, len(text))
+	for i := range len(text) {
+		if strings.IndexByte(space, text[i]) < 0 {
+			out = append(out, text[i])
 		}
-		return r
-	}, text)
+	}
+	return string(out)
 }
 
 // readPort reads a port as getaddrinfo(3) of glibc does. It is not exact if the
@@ -170,10 +171,11 @@ func readBool(text string) (bool, error) {
 
 // fold is the text in small letters, ASCII alone: wg knows no other.
 func fold(text string) string {
-	return strings.Map(func(r rune) rune {
-		if 'A' <= r && r <= 'Z' {
-			r += 'a' - 'A'
+	out := []byte(text)
+	for i, c := range out {
+		if 'A' <= c && c <= 'Z' {
+			out[i] = c + 'a' - 'A'
 		}
-		return r
-	}, text)
+	}
+	return string(out)
 }

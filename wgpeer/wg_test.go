@@ -22,10 +22,10 @@ import (
 const (
 	wgKey    = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk="
 	wgPublic = "HIgo9xNzJMWLKASShiTqIybxZ0U3wGLiUeJ1PKf8ykw="
-	anna       = "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg="
-	bert       = "TrMvSoP4jYQlY6RIzBgbssQqY3vxI2Pi+y71lOWWXX0="
-	shared     = "/UwcSPg38hW/D9Y3tcS1FOV0K1wuURMbS0sesJEP5ak="
-	zeros      = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+	anna     = "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg="
+	bert     = "TrMvSoP4jYQlY6RIzBgbssQqY3vxI2Pi+y71lOWWXX0="
+	shared   = "/UwcSPg38hW/D9Y3tcS1FOV0K1wuURMbS0sesJEP5ak="
+	zeros    = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 )
 
 var fill = strings.NewReplacer("OWN", wgKey, "SELF", wgPublic, "ANNA", anna, "BERT", bert, "PSK", shared, "ZEROS", zeros)
@@ -157,7 +157,7 @@ func setconf(t *testing.T, iface, path string) (Interface, error) {
 	cmd := exec.CommandContext(t.Context(), "wg", "setconf", iface, path)
 	cmd.Env = append(os.Environ(), "WG_ENDPOINT_RESOLUTION_RETRIES=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Logf("wg: %s", bytes.TrimSpace(out))
+		t.Logf("wg: %q", out)
 		return Interface{}, err
 	}
 	out, err := exec.CommandContext(t.Context(), "wg", "show", iface, "dump").Output()
@@ -269,5 +269,39 @@ func TestWeReadAsWGDoes(t *testing.T) {
 			}
 			assert.Equal(t, onDevice(theirs), onDevice(ours))
 		})
+	}
+}
+
+// TestWGReadsWhatWeWrite edits files and lets the real programs read them.
+func TestWGReadsWhatWeWrite(t *testing.T) {
+	lab.Need(t, "wg", "wg-quick")
+	lab.StartWireGuard(t, lab.NewHost(t, "written"), "written0")
+	key, err := NewPrivateKey()
+	require.NoError(t, err)
+	psk, err := NewPresharedKey()
+	require.NoError(t, err)
+	peer := Peer{
+		Name: "Dora", PublicKey: PublicKey{1}, PresharedKey: psk, Endpoint: "[2001:db8::4]:51820",
+		AllowedIPs: prefixes("10.77.0.4/32", "fd77::4/128"), Keepalive: 25 * time.Second,
+	}
+	for _, text := range []string{"", officeText, strings.ReplaceAll(officeText, "\n", "\r\n"), strings.TrimSuffix(officeText, "\n")} {
+		path := filepath.Join(t.TempDir(), "written0.conf")
+		require.NoError(t, os.WriteFile(path, []byte(fill.Replace(text)), 0o600))
+		f, err := Open(path)
+		require.NoError(t, err)
+		require.NoError(t, f.SetInterface(Interface{PrivateKey: key, ListenPort: 51821, FwMark: 0x10, MTU: 1380, Addresses: prefixes("10.77.0.9/24")}))
+		require.NoError(t, f.SetPeer(peer))
+		other := Peer{PublicKey: publicKey(t, anna), AllowedIPs: prefixes("0.0.0.0/0"), Endpoint: "192.0.2.9:1"}
+		require.NoError(t, f.SetPeer(other))
+		f.RemovePeer(publicKey(t, bert))
+		require.NoError(t, f.Save(t.Context()))
+
+		out, err := exec.CommandContext(t.Context(), "wg-quick", "strip", path).Output()
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(path, out, 0o600))
+		device, err := setconf(t, "written0", path)
+		require.NoError(t, err)
+		want := Interface{PrivateKey: key, ListenPort: 51821, FwMark: 0x10, Peers: []Peer{peer, other}}
+		assert.Equal(t, onDevice(want), onDevice(device))
 	}
 }

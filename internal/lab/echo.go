@@ -2,11 +2,14 @@ package lab
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"testing"
+	"time"
 )
 
 // echoed are the ports that StartEcho answers: those of mail and DNS.
@@ -94,17 +97,10 @@ func Probe(ctx context.Context, h Host, proto, at string) (netip.Addr, error) {
 		return netip.Addr{}, err
 	}
 	defer conn.Close()
-	if deadline, ok := ctx.Deadline(); ok {
-		conn.SetDeadline(deadline)
-	}
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
 	var answer []byte
 	if proto == "udp" {
-		answer = make([]byte, 512)
-		n := 0
-		if _, err = conn.Write([]byte("?")); err == nil {
-			n, err = conn.Read(answer)
-		}
-		answer = answer[:n]
+		answer, err = question(conn)
 	} else {
 		answer, err = io.ReadAll(conn)
 	}
@@ -113,4 +109,20 @@ func Probe(ctx context.Context, h Host, proto, at string) (netip.Addr, error) {
 	}
 	seen, err := netip.ParseAddrPort(string(answer))
 	return seen.Addr(), err
+}
+
+// question asks over UDP, where packets are lost: again every second, until there is
+// an answer or the connection is closed.
+func question(conn net.Conn) ([]byte, error) {
+	answer := make([]byte, 512)
+	for {
+		if _, err := conn.Write([]byte("?")); err != nil {
+			return nil, err
+		}
+		conn.SetReadDeadline(time.Now().Add(time.Second))
+		n, err := conn.Read(answer)
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			return answer[:n], err
+		}
+	}
 }

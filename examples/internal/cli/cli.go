@@ -1,0 +1,115 @@
+// Package cli is the frame of a small program that has commands: help that teaches,
+// exit statuses that scripts can use, and output for people or for scripts.
+package cli
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+// A Program is what its commands and its help make of it.
+type Program struct {
+	Name     string
+	Help     string // all that -h prints but for the commands' own help
+	Commands []Command
+}
+
+// A Command is one of the things that a program does.
+type Command struct {
+	Name  string
+	Args  string // the names of its arguments, all of which it needs
+	Help  string
+	Flags func(*flag.FlagSet) // defines its flags; nil: it has none
+	Run   func(ctx context.Context, args []string) error
+}
+
+// ErrDiffers is the error of a command that has found, and said, that something is not
+// as it should be. It exits with status 3.
+var ErrDiffers = errors.New("there are differences")
+
+// WrongUsage is an error in the command line. It exits with status 2.
+type WrongUsage struct{ error }
+
+// Usagef makes a WrongUsage.
+func Usagef(format string, args ...any) error { return WrongUsage{fmt.Errorf(format, args...)} }
+
+const statuses = `
+Flags stand before the arguments. Exit status: 0 done, 1 failed, 2 wrong usage,
+3 something differs: with -n, there is something to do.
+`
+
+// Main runs the program and ends it. What is under way when somebody presses ^C is
+// told so, and not cut off.
+func (p Program) Main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(p.run(ctx, os.Args[1:]))
+}
+
+func (p Program) run(ctx context.Context, args []string) int {
+	if len(args) == 0 {
+		fmt.Fprintf(os.Stderr, "%s: no command; %[1]s -h tells more\n", p.Name)
+		return 2
+	}
+	if slices.Contains([]string{"-h", "-help", "--help", "help"}, args[0]) {
+		fmt.Print(p.Help, statuses)
+		return 0
+	}
+	i := slices.IndexFunc(p.Commands, func(c Command) bool { return c.Name == args[0] })
+	if i < 0 {
+		fmt.Fprintf(os.Stderr, "%s: unknown command %q; %[1]s -h tells more\n", p.Name, args[0])
+		return 2
+	}
+	title := p.Name + " " + args[0]
+	rest, err := p.Commands[i].parse(title, args[1:])
+	if err == nil {
+		err = p.Commands[i].Run(ctx, rest)
+	}
+	_, wrong := errors.AsType[WrongUsage](err)
+	switch {
+	case err == nil, errors.Is(err, flag.ErrHelp):
+		return 0
+	case err == ErrDiffers:
+		return 3
+	case wrong:
+		fmt.Fprintf(os.Stderr, "%s: %v; %[1]s -h tells more\n", title, err)
+		return 2
+	}
+	fmt.Fprintf(os.Stderr, "%s: %v\n", title, err)
+	return 1
+}
+
+func (c Command) parse(title string, args []string) ([]string, error) {
+	flags := flag.NewFlagSet(title, flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	if c.Flags != nil {
+		c.Flags(flags)
+	}
+	err := flags.Parse(args)
+	rest := flags.Args()
+	want := len(strings.Fields(c.Args))
+	late := slices.IndexFunc(rest, func(arg string) bool { return strings.HasPrefix(arg, "-") })
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		fmt.Printf("usage: %s [flags] %s\n\n%s\nFlags:\n", title, c.Args, c.Help)
+		flags.SetOutput(os.Stdout)
+		flags.PrintDefaults()
+		fmt.Print(statuses)
+		return nil, err
+	case err != nil:
+		return nil, WrongUsage{err}
+	case late >= 0: // a -n after FILE must not be overlooked
+		return nil, Usagef("unexpected argument %q; flags stand before %s", rest[late], c.Args)
+	case len(rest) != want:
+		return nil, Usagef("it takes %s, and got %d arguments", c.Args, len(rest))
+	}
+	return rest, nil
+}

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/rehost/rehost/examples/internal/cli"
+	"github.com/rehost/rehost/wgpeer"
+)
+
+const keysHelp = `Keys writes a new private key into KEYFILE, which only its owner may read, and prints
+the public key, which is no secret. A file that is there is not changed, and its public
+key is printed. With -preshared, the key is a secret of both ends: nothing is printed,
+and the file has to be copied to the other end.
+`
+
+func (f *flags) keys(_ context.Context, args []string) error {
+	if f.preshared {
+		key, err := wgpeer.NewPresharedKey()
+		if err == nil {
+			err = writeNew(args[0], key.Reveal())
+		}
+		if errors.Is(err, fs.ErrExist) {
+			_, err = readPreshared(args[0])
+		}
+		return err
+	}
+	key, err := wgpeer.NewPrivateKey()
+	if err == nil {
+		err = writeNew(args[0], key.Reveal())
+	}
+	if errors.Is(err, fs.ErrExist) {
+		key, err = wgpeer.ReadPrivateKeyFile(args[0])
+	}
+	if err == nil {
+		_, err = fmt.Println(key.Public())
+	}
+	return err
+}
+
+// writeNew writes a line into a file that must not be there yet.
+func writeNew(path, line string) error {
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(file, line)
+	return errors.Join(err, file.Sync(), file.Close())
+}
+
+func readPreshared(path string) (wgpeer.PresharedKey, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return wgpeer.PresharedKey{}, err
+	}
+	key, err := wgpeer.ParsePresharedKey(string(data))
+	if err != nil {
+		return key, fmt.Errorf("%s: %w", path, err)
+	}
+	return key, nil
+}
+
+const renderHelp = `Render writes this end's file for wg-quick, or with -ifupdown the file for wg and a
+fragment of /etc/network/interfaces.d; and on the router the settings with which Linux
+forwards. Files that differ are printed. The private key is not in them: they name
+its file.
+`
+
+func (f *flags) render(ctx context.Context, args []string) error {
+	m, i, err := f.load(args[0])
+	if err != nil {
+		return err
+	}
+	var files []wgpeer.Output
+	add := func(o wgpeer.Output, err error) error {
+		files = append(files, o)
+		return err
+	}
+	if f.ifupdown {
+		err = add(i.Setconf())
+		if err == nil {
+			var fragments []wgpeer.Output
+			fragments, err = i.Ifupdown()
+			files = append(files, fragments...)
+		}
+	} else {
+		err = add(i.WGQuick())
+	}
+	if err == nil && i.ListenPort == m.Tunnel.Port { // the router
+		err = add(i.Sysctl())
+	}
+	if err != nil {
+		return err
+	}
+	return cli.Install(ctx, files, f.root, f.dry, f.json)
+}
