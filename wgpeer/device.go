@@ -15,7 +15,7 @@ import (
 
 // A Client reads and writes live devices: a *wgctrl.Client. Linux, FreeBSD and Windows
 // let it do both, OpenBSD lets it read, and NetBSD's wg(4) it cannot reach; userspace
-// devices it can everywhere. A device that is not there is [os.ErrNotExist].
+// devices it can everywhere. On FreeBSD wgctrl needs cgo. A device that is not there is [os.ErrNotExist].
 type Client interface {
 	Device(name string) (*wgtypes.Device, error)
 	ConfigureDevice(name string, cfg wgtypes.Config) error

@@ -1,3 +1,5 @@
+//go:build !freebsd || cgo
+
 package wgpeer_test
 
 import (

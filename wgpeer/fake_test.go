@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"golang.zx2c4.com/wireguard/wgctrl"
 	"golang.zx2c4.com/wireguard/wgctrl/wgtypes"
 
 	"github.com/rehost/rehost/internal/lab"
@@ -106,18 +105,11 @@ func onDevices(t *testing.T, test func(t *testing.T, c Client, iface string)) {
 }
 
 // startDevice makes a device in userspace, and the client for it.
-func startDevice(t testing.TB, host lab.Host, iface string) *wgctrl.Client {
+func startDevice(t testing.TB, host lab.Host, iface string) Client {
 	t.Helper()
 	lab.StartWireGuard(t, host, iface)
 	c := realClient(t)
 	// A device that begins has a port that it chose itself, for a moment.
 	require.NoError(t, c.ConfigureDevice(iface, wgtypes.Config{ListenPort: new(1)}))
-	return c
-}
-
-func realClient(t testing.TB) *wgctrl.Client {
-	c, err := wgctrl.New()
-	require.NoError(t, err)
-	t.Cleanup(func() { c.Close() })
 	return c
 }

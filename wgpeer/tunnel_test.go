@@ -10,7 +10,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.zx2c4.com/wireguard/wgctrl"
 
 	"github.com/rehost/rehost/internal/lab"
 )
@@ -18,7 +17,7 @@ import (
 // joined are two hosts on a cable, and aHub's router on the first. Its endpoint lies
 // where the second one's default route leads, its device runs as wgrt, and beyond that
 // lie 198.51.100.9 and 2001:db8:9::9.
-func joined(t testing.TB) (router, guest lab.Host, hub Hub, c *wgctrl.Client) {
+func joined(t testing.TB) (router, guest lab.Host, hub Hub, c Client) {
 	router, guest = lab.NewHost(t, "rtr"), lab.NewHost(t, "gst")
 	lab.Join(t,
 		lab.NIC{Host: router, Iface: "up0", Addrs: []string{"203.0.113.63/24"}},
