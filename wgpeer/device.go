@@ -15,7 +15,7 @@ import (
 
 // A Client reads and writes live devices: a *wgctrl.Client. Linux, FreeBSD and Windows
 // let it do both, OpenBSD lets it read, and NetBSD's wg(4) it cannot reach; userspace
-// devices it can everywhere. A device that is not there is [os.ErrNotExist].
+// devices it can everywhere. On FreeBSD wgctrl needs cgo. A device that is not there is [os.ErrNotExist].
 type Client interface {
 	Device(name string) (*wgtypes.Device, error)
 	ConfigureDevice(name string, cfg wgtypes.Config) error
@@ -61,7 +61,11 @@ func DiffPeer(ctx context.Context, c Client, iface string, p Peer) (*Plan, error
 // DiffRemoval plans to remove one peer. The error wraps [os.ErrNotExist] if the device
 // or the peer is not there.
 func DiffRemoval(ctx context.Context, c Client, iface string, key PublicKey) (*Plan, error) {
-	return newPlan(ctx, c, iface, removal(key))
+	p, err := newPlan(ctx, c, iface, removal(key))
+	if err == nil && p.Empty() {
+		return nil, fmt.Errorf("%s: peer %s: %w", iface, key, os.ErrNotExist)
+	}
+	return p, err
 }
 
 func (lookup resolver) diff(ctx context.Context, c Client, iface string, i Interface) (*Plan, error) {
@@ -156,22 +160,27 @@ func Apply(ctx context.Context, p *Plan) error {
 		return nil
 	}
 	now, err := newPlan(ctx, p.client, p.iface, p.target)
-	if errors.Is(err, os.ErrNotExist) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return err
-	}
-	if _, refused := errors.AsType[*ValueError](err); refused {
-		return fmt.Errorf("%w: %w", ErrStale, err)
+	if _, refused := errors.AsType[*ValueError](err); refused { // it was not when the plan was made
+		return p.stale(err)
 	}
 	if err != nil || now.Empty() {
 		return err
 	}
 	if now.String() != p.String() {
-		return fmt.Errorf("device %s: %w", p.iface, ErrStale)
+		return p.stale(nil)
 	}
 	if err := p.client.ConfigureDevice(p.iface, now.config()); err != nil {
 		return fmt.Errorf("configure device %s: %w", p.iface, err)
 	}
 	return nil
+}
+
+func (p *Plan) stale(why error) error {
+	err := fmt.Errorf("device %s has changed since the plan was made: %w", p.iface, ErrStale)
+	if why != nil {
+		err = fmt.Errorf("%w: %w", err, why)
+	}
+	return err
 }
 
 // config is the one call's argument. Removals come first: what they free, others get.

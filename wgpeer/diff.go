@@ -2,10 +2,8 @@ package wgpeer
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"net/netip"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -86,7 +84,7 @@ func (w wantedPeer) change(dev *wgtypes.Peer) (c peerChange, ok bool) {
 	return c, !same
 }
 
-// wantedPeer is the target of DiffPeer.
+// changes makes a wantedPeer the target of DiffPeer.
 func (w wantedPeer) changes(dev *wgtypes.Device) (deviceChange, []peerChange, error) {
 	if w.PublicKey == dev.PublicKey {
 		return deviceChange{}, nil, ownKey(w.Peer)
@@ -112,7 +110,7 @@ func (w wantedPeer) changes(dev *wgtypes.Device) (deviceChange, []peerChange, er
 	return deviceChange{}, nil, nil
 }
 
-// A removal is the target of DiffRemoval.
+// A removal is the target of DiffRemoval. A peer that is not there is removed.
 type removal PublicKey
 
 func (r removal) changes(dev *wgtypes.Device) (deviceChange, []peerChange, error) {
@@ -121,7 +119,7 @@ func (r removal) changes(dev *wgtypes.Device) (deviceChange, []peerChange, error
 			return deviceChange{}, []peerChange{{key: p.PublicKey, from: live(p)}}, nil
 		}
 	}
-	return deviceChange{}, nil, fmt.Errorf("peer %s: %w", PublicKey(r), os.ErrNotExist)
+	return deviceChange{}, nil, nil
 }
 
 // A wholeDevice is the target of Diff. The interface is valid.
@@ -179,7 +177,7 @@ func (w wholeDevice) deviceChange(dev *wgtypes.Device) (deviceChange, error) {
 	case has != none && w.PublicKey != none:
 		return c, &ValueError{Field: "PublicKey", Value: has.String(), Reason: "is the device's, which is meant to have " + known.String()}
 	case w.PrivateKey.IsZero():
-		return c, &ValueError{Field: "PrivateKey", Reason: "the device has none, and it is not known here"}
+		return c, &ValueError{Field: "PrivateKey", Reason: "the device has none, and it is not known here: set it with wg set, from its file"}
 	default:
 		c.private, c.fromKey, c.toKey = w.PrivateKey, has, known
 	}

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"golang.zx2c4.com/wireguard/wgctrl"
 	"golang.zx2c4.com/wireguard/wgctrl/wgtypes"
 
 	"github.com/rehost/rehost/internal/lab"
@@ -101,17 +100,16 @@ func (f *fakeClient) configurePeer(c wgtypes.PeerConfig) {
 func onDevices(t *testing.T, test func(t *testing.T, c Client, iface string)) {
 	t.Run("fake", func(t *testing.T) { test(t, newFake("wgdev"), "wgdev") })
 	t.Run("userspace", func(t *testing.T) {
-		lab.StartWireGuard(t, lab.NewHost(t, "wgdev"), "wgdev")
-		c := realClient(t)
-		// A device that begins has one that it chose itself, for a moment.
-		require.NoError(t, c.ConfigureDevice("wgdev", wgtypes.Config{ListenPort: new(1)}))
-		test(t, c, "wgdev")
+		test(t, startDevice(t, lab.NewHost(t, "wgdev"), "wgdev"), "wgdev")
 	})
 }
 
-func realClient(t testing.TB) *wgctrl.Client {
-	c, err := wgctrl.New()
-	require.NoError(t, err)
-	t.Cleanup(func() { c.Close() })
+// startDevice makes a device in userspace, and the client for it.
+func startDevice(t testing.TB, host lab.Host, iface string) Client {
+	t.Helper()
+	lab.StartWireGuard(t, host, iface)
+	c := realClient(t)
+	// A device that begins has a port that it chose itself, for a moment.
+	require.NoError(t, c.ConfigureDevice(iface, wgtypes.Config{ListenPort: new(1)}))
 	return c
 }

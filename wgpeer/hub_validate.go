@@ -15,9 +15,18 @@ func (h Hub) Validate() Problems {
 		c.add("hub", Error, "has no guests")
 	}
 	c.unique()
+	var networks, guests []netip.Prefix
 	for _, end := range c.all() {
 		c.values(end)
-		c.reach(end)
+		networks = append(networks, end.Addresses...)
+	}
+	for _, guest := range h.Guests {
+		guests = append(guests, guest.allowed()...)
+	}
+	c.reach(h.Router, slices.Concat(networks, h.Router.allowed()))
+	routed := slices.Concat(networks, guests)
+	for _, guest := range h.Guests {
+		c.reach(guest, routed)
 	}
 	if !h.Router.PresharedKey.IsZero() {
 		c.add(h.Router.title(), Error, "a preshared key belongs to the guest that shares it")
@@ -56,7 +65,7 @@ func (e End) title() string {
 	return e.Name
 }
 
-// claims are the prefixes of the guests, between which the router has to choose.
+// claims are the guests' valid prefixes, between which the router has to choose.
 func (h Hub) claims() []Peer {
 	var peers []Peer
 	for _, guest := range h.Guests {
@@ -130,8 +139,9 @@ func (c *hubCheck) values(end End) {
 	}
 }
 
-// reach looks at the way to an end.
-func (c *hubCheck) reach(end End) {
+// reach looks at the way to an end. Who sends to it has the prefixes routed into the
+// tunnel.
+func (c *hubCheck) reach(end End, routed []netip.Prefix) {
 	if end.Endpoint == "" {
 		return
 	}
@@ -143,18 +153,6 @@ func (c *hubCheck) reach(end End) {
 	}
 	if end.ListenPort == 0 {
 		c.add(name, Error, "is reached at %s and has no listen port: the kernel would choose another at each start", end.Endpoint)
-	}
-	// Who sends to this end has its prefixes routed into the tunnel; the router
-	// has those of every guest.
-	routed := c.Router.allowed()
-	if end.Name != c.Router.Name {
-		routed = nil
-		for _, peer := range c.claims() {
-			routed = append(routed, peer.AllowedIPs...)
-		}
-	}
-	for _, other := range c.all() {
-		routed = append(routed, other.Addresses...)
 	}
 	for _, p := range routed {
 		if p.Bits() != 0 && p.Contains(place.addr) {

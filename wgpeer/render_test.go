@@ -13,7 +13,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 
 	"github.com/rehost/rehost/internal/lab"
 )
@@ -106,8 +105,7 @@ func TestRendersRefuse(t *testing.T) {
 func TestFilesAreReadBackByWG(t *testing.T) {
 	lab.Need(t, "wg", "wg-quick")
 	host := lab.NewHost(t, "wgfile")
-	lab.StartWireGuard(t, host, "wgfile")
-	c := realClient(t)
+	c := startDevice(t, host, "wgfile")
 	for name, i := range map[string]Interface{
 		"router": endOf(t, "router"),
 		"all that there is": {
@@ -165,8 +163,7 @@ func standIn(t testing.TB) {
 	wireguard, err := exec.LookPath("wireguard")
 	require.NoError(t, err)
 	const dir = "/usr/local/sbin"
-	require.NoError(t, unix.Mount("tmpfs", dir, "tmpfs", 0, "mode=755"))
-	t.Cleanup(func() { assert.NoError(t, unix.Unmount(dir, 0)) })
+	mountEmpty(t, dir)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "ip"), fmt.Appendf(nil, `#!/bin/sh
 case "$*" in
 "link add dev $4 type wireguard")
@@ -180,8 +177,13 @@ exec %s "$@"
 // etcWireGuard makes /etc/wireguard empty for the test, which has mounts of its own.
 func etcWireGuard(t testing.TB) {
 	lab.NeedIsolation(t)
-	require.NoError(t, unix.Mount("tmpfs", "/etc/wireguard", "tmpfs", 0, "mode=700"))
-	t.Cleanup(func() { assert.NoError(t, unix.Unmount("/etc/wireguard", 0)) })
+	mountEmpty(t, "/etc/wireguard")
+}
+
+func mountEmpty(t testing.TB, dir string) {
+	t.Helper()
+	require.NoError(t, exec.Command("mount", "-t", "tmpfs", "tmpfs", dir).Run())
+	t.Cleanup(func() { assert.NoError(t, exec.Command("umount", dir).Run()) })
 }
 
 // A tunnelHost is a host that ifupdown configures.

@@ -10,7 +10,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.zx2c4.com/wireguard/wgctrl"
 
 	"github.com/rehost/rehost/internal/lab"
 )
@@ -18,7 +17,7 @@ import (
 // joined are two hosts on a cable, and aHub's router on the first. Its endpoint lies
 // where the second one's default route leads, its device runs as wgrt, and beyond that
 // lie 198.51.100.9 and 2001:db8:9::9.
-func joined(t testing.TB) (router, guest lab.Host, hub Hub, c *wgctrl.Client) {
+func joined(t testing.TB) (router, guest lab.Host, hub Hub, c Client) {
 	router, guest = lab.NewHost(t, "rtr"), lab.NewHost(t, "gst")
 	lab.Join(t,
 		lab.NIC{Host: router, Iface: "up0", Addrs: []string{"203.0.113.63/24"}},
@@ -30,10 +29,9 @@ func joined(t testing.TB) (router, guest lab.Host, hub Hub, c *wgctrl.Client) {
 	hub.Router.Endpoint = "192.0.2.63:51820"
 	hub.Router.Iface, hub.Guests[0].Iface = "wgrt", "wggs"
 	hub.Guests[0].PrivateKey = testKey(2)
-	lab.StartWireGuard(t, router, "wgrt")
 	i, err := hub.Interface("router")
 	require.NoError(t, err)
-	c = realClient(t)
+	c = startDevice(t, router, "wgrt")
 	apply(t, c, "wgrt", i)
 	for _, p := range append(prefixes("198.51.100.9/32", "2001:db8:9::9/128"), i.Addresses...) {
 		router.Run(t, "ip", "address", "add", p.String(), "dev", "wgrt")
@@ -106,7 +104,7 @@ fd77::/64 dev wggs proto kernel metric 256 pref medium
 // and when its own peer changes.
 func TestApplyKeepsARunningSession(t *testing.T) {
 	_, guest, hub, c := joined(t)
-	lab.StartWireGuard(t, guest, "wggs")
+	startDevice(t, guest, "wggs")
 	senate, err := hub.Interface("senate")
 	require.NoError(t, err)
 	apply(t, c, "wggs", senate)
