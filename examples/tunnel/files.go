@@ -66,9 +66,11 @@ func readPreshared(path string) (wgpeer.PresharedKey, error) {
 
 const renderHelp = `Render writes this end's file for wg-quick, or with -ifupdown the file for wg and a
 fragment of /etc/network/interfaces.d; and on the router the settings with which Linux
-forwards. Files that differ are printed. The private key is not in them: they name
-its file. With -peer, a file that is there has its peer set, and all else in it stays,
-such as the other guests of a router.
+forwards. Files that differ are printed. The private key is not in them: they name its
+file. A NetBSD guest gets its files from migrate.
+
+With -peer, a file that is there has its peer set, and all else in it stays, such as
+the other guests of a router.
 `
 
 func (f *flags) render(ctx context.Context, args []string) error {
