@@ -42,7 +42,7 @@
 // # Speed
 //
 // Comparing and changing one of 1,000 peers grows with the number of peers; see
-// BenchmarkApply.
+// BenchmarkApplyOneChange.
 package wgpeer
 
 import "github.com/rehost/rehost/internal/textfile"
