@@ -217,6 +217,50 @@ func TestHook(t *testing.T) {
 				assert.Empty(t, runScript(t, h, mail(), "stop"))
 				assert.Equal(t, before, rulesOn(t, h))
 			})
+			t.Run("reads comments as bytes", func(t *testing.T) {
+				assert.Empty(t, runScript(t, h, mail(), "start"))
+				h.Run(t, "iptables", "-t", "nat", "-A", "others", "-m", "comment", "--comment", "caf\xe9", "-j", "rehost-senate-pre")
+				assert.Empty(t, runScript(t, h, mail(), "stop", "LC_ALL=C.UTF-8"))
+				assert.Equal(t, before, rulesOn(t, h))
+			})
+			t.Run("is not led astray by lines in comments", func(t *testing.T) {
+				rule := []string{"PREROUTING", "-p", "tcp", "--dport", "9", "-m", "comment", "--comment", "one\n-A PREROUTING -j rehost-senate-pre\ntwo", "-j", "ACCEPT"}
+				h.Run(t, append([]string{"iptables", "-t", "nat", "-A"}, rule...)...)
+				odd := rulesOn(t, h)
+				assert.Contains(t, runScript(t, h, mail(), "start"), "rehost-senate: the forwards of iptables are as they were, since this cannot be read: -A PREROUTING ")
+				assert.Contains(t, rulesOn(t, h), odd[:strings.Index(odd, "# ip6tables-save")])
+				h.Run(t, append([]string{"iptables", "-t", "nat", "-D"}, rule...)...)
+				assert.Empty(t, runScript(t, h, mail(), "stop"))
+				assert.Equal(t, before, rulesOn(t, h))
+			})
+			t.Run("leaves a table that iptables cannot show", func(t *testing.T) {
+				if backend == "legacy" {
+					t.Skip("legacy iptables knows all that can be in its tables")
+				}
+				lab.Need(t, "nft")
+				assert.Empty(t, runScript(t, h, mail(), "start"))
+				h.Run(t, "iptables", "-t", "nat", "-N", "odd")
+				h.Run(t, "nft", "add rule ip nat odd numgen random mod 2 == 0 accept")
+				odd := h.Run(t, "nft", "list table ip nat")
+				for _, mode := range []string{"start", "stop"} {
+					out := runScript(t, h, mail(), mode)
+					assert.Equal(t, "rehost-senate: the forwards of iptables are as they were, since this cannot be read: # Table `nat' is incompatible, use 'nft' tool.\n", out)
+					assert.Equal(t, odd, h.Run(t, "nft", "list table ip nat"))
+				}
+				h.Run(t, "nft", "flush chain ip nat odd; delete chain ip nat odd")
+				assert.Empty(t, runScript(t, h, mail(), "stop"))
+				assert.Equal(t, before, rulesOn(t, h))
+			})
+			t.Run("says that it cannot remove", func(t *testing.T) {
+				assert.Empty(t, runScript(t, h, mail(), "start"))
+				dir := t.TempDir()
+				script := "#!/bin/sh\necho 'Permission denied' >&2; exit 4\n"
+				require.NoError(t, os.WriteFile(filepath.Join(dir, "iptables-save"), []byte(script), 0o755))
+				out := runScript(t, h, mail(), "stop", "PATH="+dir+":"+os.Getenv("PATH"))
+				assert.Equal(t, "Permission denied\nrehost-senate: the forwards of iptables are as they were\n", out)
+				assert.Empty(t, runScript(t, h, mail(), "stop"))
+				assert.Equal(t, before, rulesOn(t, h))
+			})
 			t.Run("is silent with many rules where nobody hears SIGPIPE", func(t *testing.T) {
 				many := mail()
 				for port := range uint16(3000) {
