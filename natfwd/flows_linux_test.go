@@ -2,12 +2,18 @@ package natfwd
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/rehost/rehost/internal/lab"
 )
@@ -78,4 +84,112 @@ func TestDeleteFlowsTakesTheNamedEntriesOnly(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	assert.ErrorIs(t, deleteFlows(ctx, IPv4, []flow{{Ports: PortRange{First: 53}}}), context.Canceled)
+}
+
+// What is no packet to the router, or is to its loopback, is never a forward's,
+// whatever the port: so it is with the router's own questions to name servers.
+func TestConversationsWithOthersStay(t *testing.T) {
+	lab.Need(t, "conntrack")
+	onRealSystems(t, func(t *testing.T, s *system) {
+		run := func(argv ...string) string {
+			out, err := exec.Command(argv[0], argv[1:]...).CombinedOutput()
+			require.NoError(t, err, "%q: %s", argv, out)
+			return string(out)
+		}
+		run("ip", "link", "add", "ens5", "type", "veth", "peer", "name", "far")
+		run("ip", "link", "set", "ens5", "up")
+		for _, tt := range []struct{ own, server, elsewhere, guest, loopback string }{
+			{"203.0.113.63", "192.0.2.53", "192.0.2.54", "10.77.0.2", "127.0.0.1"},
+			{"2001:db8:189c:700::63", "2001:db8::53", "2001:db8::54", "fd77::2", "::1"},
+		} {
+			run("ip", "address", "add", tt.own, "dev", "ens5")
+			for _, c := range []struct{ sport, src, dst, to, back string }{
+				{"1001", tt.own, tt.server, tt.server, tt.own},        // the router asks
+				{"1002", tt.guest, tt.server, tt.server, tt.own},      // a guest asks, masqueraded
+				{"1003", tt.guest, tt.server, tt.elsewhere, tt.own},   // and another's rule sends it elsewhere
+				{"1004", tt.loopback, tt.loopback, tt.server, tt.own}, // another's rule for the router itself
+				{"1005", tt.server, tt.own, tt.own, tt.server},        // the forward's
+			} {
+				run("conntrack", "-I", "-p", "udp", "--timeout", "600", "-s", c.src, "-d", c.dst, "--sport", c.sport, "--dport", "53",
+					"--reply-src", c.to, "--reply-dst", c.back, "--reply-port-src", "53", "--reply-port-dst", c.sport)
+			}
+		}
+		remain := func(sport string) int {
+			return strings.Count(run("conntrack", "-L", "-f", "ipv4")+run("conntrack", "-L", "-f", "ipv6"), " sport="+sport+" ")
+		}
+		set := mail()
+		set.Hairpin, set.Local = true, true
+		require.Equal(t, 2, remain("1005"))
+		for _, set := range []Set{set, {Name: set.Name}} {
+			s.apply(t, set)
+			for _, sport := range []string{"1001", "1002", "1003", "1004"} {
+				assert.Equal(t, 2, remain(sport), sport)
+			}
+			assert.Zero(t, remain("1005"))
+		}
+	})
+}
+
+// powerless is a backend whose thread may not touch the kernel's network any more
+// once the rules are loaded; the programs that it starts may.
+type powerless struct{ *IPTables }
+
+func (p powerless) Load(ctx context.Context, rules []byte) error {
+	return errors.Join(p.IPTables.Load(ctx, rules), setPower(false))
+}
+
+func setPower(on bool) error {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if err := unix.Capget(&header, &data[0]); err != nil {
+		return err
+	}
+	data[0].Effective &^= 1 << unix.CAP_NET_ADMIN
+	if on {
+		data[0].Effective |= 1 << unix.CAP_NET_ADMIN
+	}
+	return unix.Capset(&header, &data[0])
+}
+
+func TestWhatCouldNotBeForgottenIsReportedAndTriedAgain(t *testing.T) {
+	onRealSystems(t, func(t *testing.T, s *system) {
+		b4 := s.b4.(*IPTables)
+		set := Set{Name: "dns", Forwards: []Forward{{Proto: UDP, Iface: "ens5", Ports: one(53), To: guest[:1]}}}
+		p, err := Diff(t.Context(), set, powerless{b4})
+		require.NoError(t, err)
+		err = Apply(t.Context(), p)
+		require.NoError(t, setPower(true))
+		assert.ErrorIs(t, err, os.ErrPermission)
+		assert.ErrorContains(t, err, "the rules are as planned, but UDP conversations go on")
+
+		const todo = "UDP conversations with ens5 port 53 that do not go to 10.77.0.2"
+		told := func() string {
+			problems, err := Verify(t.Context(), set, b4)
+			require.NoError(t, err)
+			return fmt.Sprint(problems)
+		}
+		assert.Contains(t, told(), "still to be forgotten, as the next Apply does: "+todo)
+		p, err = Diff(t.Context(), set, b4)
+		require.NoError(t, err)
+		assert.Equal(t, "- "+todo+"\n", p.String())
+		require.NoError(t, Apply(t.Context(), p))
+		assert.NotContains(t, told(), "still to be forgotten")
+		p, err = Diff(t.Context(), set, b4)
+		require.NoError(t, err)
+		assert.True(t, p.Empty())
+	})
+}
+
+func TestWhatCannotBeRememberedChangesNothing(t *testing.T) {
+	onRealSystems(t, func(t *testing.T, s *system) {
+		dir := t.TempDir()
+		require.NoError(t, unix.Mount("tmpfs", dir, "tmpfs", unix.MS_RDONLY, ""))
+		defer unix.Unmount(dir, unix.MNT_DETACH)
+		before := s.rules(t)
+		for _, b := range []Backend{s.b4, s.b6} {
+			b.(*IPTables).flows = filepath.Join(dir, "rehost")
+		}
+		assert.ErrorIs(t, Apply(t.Context(), s.diff(t, mail())), unix.EROFS)
+		assert.Equal(t, before, s.rules(t))
+	})
 }
