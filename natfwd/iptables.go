@@ -108,7 +108,7 @@ func (t *IPTables) rememberedFlows(set string) ([]flow, error) {
 }
 
 func (t *IPTables) forgetFlows(ctx context.Context, set string, flows []flow) error {
-	if _, err := deleteFlows(ctx, t.family, flows); err != nil {
+	if err := deleteFlows(ctx, t.family, flows); err != nil {
 		return err
 	}
 	return forget(t.flows, set, t.family)
