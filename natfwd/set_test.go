@@ -85,6 +85,16 @@ func TestValidateRefusesWhatDoesNotDoWhatItSays(t *testing.T) {
 				{Proto: TCP, Iface: "ens5", Ports: one(25), To: guest[:1]},
 				{Proto: TCP, Iface: "ens6", Ports: one(25), To: guest[:1]}}},
 			want: "takes the same packets"},
+		"and for the router itself, which comes in by no interface": {
+			set: Set{Name: "s", Local: true, Forwards: []Forward{
+				{Proto: TCP, Iface: "ens5", Ports: one(25), To: guest[:1]},
+				{Proto: TCP, Iface: "ens6", Ports: one(25), To: guest[:1]}}},
+			want: "forward 1 takes the same packets: tcp port 25"},
+		"and for the router itself, whatever the sources": {
+			set: Set{Name: "s", Local: true, Forwards: []Forward{
+				{Proto: TCP, Iface: "ens5", From: []netip.Prefix{prefix("198.51.100.0/24")}, Ports: one(25), To: guest[:1]},
+				{Proto: TCP, Iface: "ens5", From: []netip.Prefix{prefix("203.0.113.0/24")}, Ports: one(25), To: guest[:1]}}},
+			want: "forward 1 takes the same packets: tcp port 25"},
 		"the same port for two sources": {
 			set: Set{Name: "s", Forwards: []Forward{
 				{Proto: TCP, Iface: "ens5", From: []netip.Prefix{prefix("198.51.100.0/24")}, Ports: one(25), To: guest[:1]},
