@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -87,12 +88,38 @@ func diffFamily(ctx context.Context, s Set, b Backend) (familyPlan, error) {
 		return familyPlan{}, err
 	}
 	if keeper, ok := b.(flowKeeper); ok {
-		if part.flows, err = keeper.rememberedFlows(s.Name); err != nil {
+		left, err := keeper.rememberedFlows(s.Name)
+		if err != nil {
 			return familyPlan{}, err
 		}
-		part.flows = append(part.flows, changedFlows(part.removed, part.added)...)
+		part.flows = part.toForget(left)
 	}
 	return part, nil
+}
+
+// toForget are the flows whose rules change, and those that a try before has left:
+// its rules may never have come, so where packets should go is what the rules of
+// this plan say.
+func (part familyPlan) toForget(left []flow) []flow {
+	added := part.added
+	if len(left) > 0 {
+		added = part.after.all()
+	}
+	var flows []flow
+	for _, f := range left {
+		f.To, f.ToPort = netip.Addr{}, 0
+		flows = append(flows, f)
+	}
+	flows = append(flows, changedFlows(part.removed, added)...)
+	slices.Reverse(flows) // the last one counts
+	seen := map[flow]bool{}
+	flows = slices.DeleteFunc(flows, func(f flow) bool {
+		again := seen[f]
+		seen[f] = true
+		return again
+	})
+	slices.Reverse(flows)
+	return flows
 }
 
 // dump reads the live rules.
