@@ -349,7 +349,7 @@ func TestIfTheOtherCannotBePutBackTheErrorSaysSo(t *testing.T) {
 	b6.before = func() { b4.failLoad, b6.failLoad = errors.New("locked"), errors.New("no memory") }
 	err = Apply(t.Context(), p)
 	assert.ErrorIs(t, err, b6.failLoad)
-	assert.ErrorContains(t, err, "IPv4 has the new rules and could not be put back: locked")
+	assert.ErrorContains(t, err, "IPv4 may have the new rules and could not be put back: locked")
 }
 
 func TestACancelledContextChangesNothing(t *testing.T) {

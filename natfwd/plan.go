@@ -185,10 +185,10 @@ func (p *Plan) String() string {
 
 // Apply makes the changes of a plan: all of a family's in one transaction, so that a
 // packet meets the old rules or the new ones, and a crash leaves either. If one
-// family fails, those done before are put back, and the error says so. Afterwards
-// the kernel forgets the UDP conversations of changed forwards, which would go on to
-// the old target; if that fails the rules stay, the error says so, and the next plan
-// has it again.
+// family fails, those done before are put back; the error says so if they cannot be.
+// Afterwards the kernel forgets the UDP conversations of changed forwards, which would
+// go on to the old target; if that fails the rules stay, the error says so, and the
+// next plan has it again.
 //
 // Apply returns [ErrStale] if the set's rules are not those any more that the plan
 // was made from, and [ErrConflict] if somebody else's rule has come into the way.
@@ -201,7 +201,7 @@ func Apply(ctx context.Context, p *Plan) error {
 	}
 	for i, part := range p.families {
 		if err := part.load(ctx, p.set); err != nil {
-			return errors.Join(err, putBack(ctx, p.families[:i]))
+			return errors.Join(err, putBack(ctx, p.set, p.families[:i+1]))
 		}
 	}
 	var errs []error
@@ -248,18 +248,31 @@ func (part familyPlan) load(ctx context.Context, s Set) error {
 // putBackTime is for putting rules back although the caller's context has ended.
 const putBackTime = 30 * time.Second
 
-// putBack undoes what was done before another family failed.
-func putBack(ctx context.Context, done []familyPlan) error {
+// putBack undoes what was done before another family failed. The one that failed is
+// the last: its rules may have come all the same, when it was interrupted or the
+// answer was lost.
+func putBack(ctx context.Context, s Set, parts []familyPlan) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), putBackTime)
 	defer cancel()
 	var errs []error
-	for _, part := range slices.Backward(done) {
+	for _, part := range slices.Backward(parts) {
 		if !part.changes {
 			continue
 		}
-		if err := part.backend.Load(ctx, part.after.to(part.before)); err != nil {
-			errs = append(errs, fmt.Errorf("natfwd: %s has the new rules and could not be put back: %w", part.backend.Family(), err))
+		if err := part.putBack(ctx, s); err != nil {
+			errs = append(errs, fmt.Errorf("natfwd: %s may have the new rules and could not be put back: %w", part.backend.Family(), err))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+func (part familyPlan) putBack(ctx context.Context, s Set) error {
+	rules, err := dump(ctx, part.backend)
+	if err != nil {
+		return err
+	}
+	if now := s.present(rules.nat()); !now.equal(part.before) {
+		return part.backend.Load(ctx, now.to(part.before))
+	}
+	return nil
 }

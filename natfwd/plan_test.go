@@ -58,3 +58,23 @@ func TestConversationsAfterAnApplyThatFailed(t *testing.T) {
 		}
 	}
 }
+
+// A load that is interrupted, or whose answer is lost, may have been made.
+func TestALoadThatFailedAfterItWasMade(t *testing.T) {
+	for _, was := range []Set{{Name: "senate"}, {Name: "senate", Forwards: mail().Forwards[:1]}, mail()} {
+		for _, is := range []Set{{Name: "senate"}, {Name: "senate", Forwards: mail().Forwards[1:]}} {
+			b4, b6 := newFake(IPv4), newFake(IPv6)
+			s := &system{b4: b4, b6: b6}
+			s.apply(t, was)
+			before := s.rules(t)
+			p := s.diff(t, is)
+			if p.Empty() {
+				continue
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			b6.before = cancel // the fake takes the rules and returns the error of the context
+			assert.ErrorIs(t, Apply(ctx, p), context.Canceled)
+			assert.Equal(t, before, s.rules(t))
+		}
+	}
+}
