@@ -85,6 +85,45 @@ func TestRulesThatSayTheSame(t *testing.T) {
 	}
 }
 
+// What a rule takes, as far as it is understood: what is not is counted in.
+func TestClaimsOfARule(t *testing.T) {
+	for text, want := range map[string]string{
+		"-j DNAT": "any port 0:65535",
+		"-i ens5 -p tcp -m tcp --dport 25 -j DNAT":          "tcp port 25 on ens5",
+		"-i ens+ -p all -j DNAT":                            "any port 0:65535",
+		"! -i ens5 ! -p tcp ! -d 203.0.113.5/32 -j DNAT":    "any port 0:65535",
+		"-p tcp -m tcp ! --dport 25 -j DNAT":                "tcp port 0:65535",
+		"-p tcp -m tcp --sport 25 -j DNAT":                  "tcp port 0:65535",
+		"-p udp -m multiport --dports 53,67:68 -j DNAT":     "udp port 53, udp port 67:68",
+		"-p udp -m multiport --ports 53 -j DNAT":            "udp port 53",
+		"-p udp --dport unheard-of -j DNAT":                 "udp port 0:65535",
+		"-s 198.51.100.0/24 -d 203.0.113.5 -j DNAT":         "any port 0:65535 to 203.0.113.5 from 198.51.100.0/24",
+		"-s fd77::/ffff::ff -d example.net -j DNAT":         "any port 0:65535",
+		"-s 198.51.100.0/255.255.255.0 -p 17 -g somewhere":  "udp port 0:65535 from 198.51.100.0/24",
+		"-p tcp -m set --match-set x src --dport 1024: -jX": "tcp port 1024:65535",
+	} {
+		var got []string
+		for _, c := range (rule{text: text}).read().claims() {
+			got = append(got, c.String())
+		}
+		assert.Equal(t, want, strings.Join(got, ", "), text)
+	}
+}
+
+// A wide prefix and one in it have in common the latter, whichever comes first.
+func TestClaimsInCommon(t *testing.T) {
+	wide := claim{ports: PortRange{1, 30}, from: prefix("198.51.0.0/16"), not: "ens6"}
+	narrow := claim{proto: TCP, iface: "ens5", ports: PortRange{25, 40}, from: prefix("198.51.100.0/24"), dst: prefix("203.0.113.5/32")}
+	for _, pair := range [][2]claim{{wide, narrow}, {narrow, wide}} {
+		both, ok := pair[0].both(pair[1])
+		assert.True(t, ok)
+		assert.Equal(t, "tcp port 25:30 on ens5 to 203.0.113.5 from 198.51.100.0/24", both.String())
+	}
+	wide.not = "ens5"
+	_, ok := wide.both(narrow)
+	assert.False(t, ok)
+}
+
 // FuzzRuleset reads any text: the lines are the text again, nothing panics, a rule's
 // meaning is that of the options it is made of, and rules are what they were when
 // written again.
