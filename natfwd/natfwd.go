@@ -38,7 +38,8 @@
 //     rules: the order of options and of forwards is none.
 //   - The removal, Diff of a set with only a name, leaves what was there before.
 //   - UDP conversations of changed forwards, which the kernel would send to the old
-//     target as long as they go on, are forgotten: those and no others.
+//     target as long as they go on, are forgotten, by the address and port to which
+//     they were sent; never all of them.
 //   - No name or address of a set can become an option, a rule or a command.
 //
 // Live rules are gone after a boot. [Set.Hook] renders a script for ifupdown(8) that
@@ -47,7 +48,9 @@
 // [Set.InboundRules] is what a cloud's firewall has to let in.
 //
 // The package does not filter, and does not turn forwarding on in the kernel: Verify
-// reports a FORWARD chain that drops, and net.ipv4.ip_forward when it is off. It does
+// reports a FORWARD chain whose policy drops what no rule accepts, and
+// net.ipv4.ip_forward when it is off. A foreign rule with matches that are not
+// understood here, such as a set of addresses, counts as one that takes all. It does
 // not know nft rules outside of iptables. Where another tool owns the nat table
 // (firewalld, nftables.service), forward there.
 //

@@ -111,9 +111,10 @@ func (part familyPlan) toForget(left []flow) []flow {
 		flows = append(flows, f)
 	}
 	flows = append(flows, changedFlows(part.removed, added)...)
-	slices.Reverse(flows) // the last one counts
+	slices.Reverse(flows) // of those that take the same, the last one counts
 	seen := map[flow]bool{}
 	flows = slices.DeleteFunc(flows, func(f flow) bool {
+		f.To, f.ToPort = netip.Addr{}, 0
 		again := seen[f]
 		seen[f] = true
 		return again
@@ -225,7 +226,7 @@ func (part familyPlan) recheck(ctx context.Context, s Set) error {
 		return err
 	}
 	if !now.before.equal(part.before) {
-		return fmt.Errorf("natfwd: %s: the rules of set %q have changed since the plan was made: %w", part.backend.Family(), s.Name, ErrStale)
+		return fmt.Errorf("natfwd: %s: the rules of set %q: %w", part.backend.Family(), s.Name, ErrStale)
 	}
 	return nil
 }

@@ -50,12 +50,14 @@ func parseRuleset(name string, data []byte) (*ruleset, error) {
 			// what iptables cannot show may take the same packets.
 			return nil, r.at(i, errors.New(strings.TrimPrefix(line, "# ")))
 		case line == "" || line[0] == '#':
-		case in == nil && line[0] == '*':
+		case in == nil && line[0] == '*' && !strings.HasSuffix(line, "\r"):
 			r.tables = append(r.tables, table{name: strings.TrimRight(line[1:], " \t"), first: i})
 			in = &r.tables[len(r.tables)-1]
 		case in == nil:
 			return nil, r.at(i, fmt.Errorf("%q stands in no table", line))
-		case strings.TrimRight(line, " \t\r") == "COMMIT":
+		case strings.HasSuffix(line, "\r"):
+			return nil, r.at(i, errors.New("iptables-restore takes the carriage return at the end as part of the line"))
+		case line == "COMMIT":
 			in.last = i
 			in = nil
 		case line[0] == ':':

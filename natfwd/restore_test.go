@@ -41,6 +41,8 @@ func TestARulesetThatCannotBeRead(t *testing.T) {
 		"*nat\n":                                           `r:1: table "nat" has no COMMIT`,
 		"-A PREROUTING -j ACCEPT\n":                        `r:1: "-A PREROUTING -j ACCEPT" stands in no table`,
 		"*nat\n:X\nCOMMIT\n":                               `r:2: ":X" declares no chain`,
+		"*nat\r\nCOMMIT\r\n":                               `r:1: "*nat\r" stands in no table`,
+		"*nat\nCOMMIT\r\n":                                 `r:2: iptables-restore takes the carriage return`,
 		"*nat\nhello\nCOMMIT\n":                            `r:2: "hello" is no rule`,
 		"*nat\n-A\nCOMMIT\n":                               `r:2: "-A" is no rule`,
 		"*nat\n[0:0 -A X -j Y\nCOMMIT\n":                   `r:2: the counters do not end`,

@@ -126,6 +126,7 @@ func TestApplyUnderTraffic(t *testing.T) {
 // A UDP conversation goes on to where its first packet went, whatever the rules say
 // since, unless the kernel is told to forget it.
 func TestUDPFollowsTheRules(t *testing.T) {
+	lab.Need(t, "conntrack")
 	onEveryNetwork(t, func(t *testing.T, n *network, mode string) {
 		for _, at := range []struct {
 			addr  string
