@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -152,22 +153,24 @@ func (p *Plan) String() string {
 }
 
 // Apply changes the device as the plan says, in one call, and touches only the peers
-// that change. It looks at the device again first, and returns [ErrStale] if the
-// difference is not the plan's any more; if there is none any more, it does nothing.
-// The call itself cannot be cancelled.
+// that change. It looks at the device again first. If there is nothing left to do, it
+// does nothing; if something else is to be done than the plan says, or a setting that
+// would be overwritten is not the one that it was, it returns [ErrStale]. What a device
+// finds out by itself may have changed: the port that it chose, and where peers are. The
+// call itself cannot be cancelled.
 func Apply(ctx context.Context, p *Plan) error {
 	if p.Empty() {
 		return nil
 	}
 	now, err := newPlan(ctx, p.client, p.iface, p.target)
 	if _, refused := errors.AsType[*ValueError](err); refused { // it was not when the plan was made
-		return p.stale(err)
+		return fmt.Errorf("%w: %w", ErrStale, err)
 	}
 	if err != nil || now.Empty() {
 		return err
 	}
-	if now.String() != p.String() {
-		return p.stale(nil)
+	if !p.holds(now) {
+		return fmt.Errorf("device %s: %w", p.iface, ErrStale)
 	}
 	if err := p.client.ConfigureDevice(p.iface, now.config()); err != nil {
 		return fmt.Errorf("configure device %s: %w", p.iface, err)
@@ -175,12 +178,11 @@ func Apply(ctx context.Context, p *Plan) error {
 	return nil
 }
 
-func (p *Plan) stale(why error) error {
-	err := fmt.Errorf("device %s has changed since the plan was made: %w", p.iface, ErrStale)
-	if why != nil {
-		err = fmt.Errorf("%w: %w", err, why)
-	}
-	return err
+// holds reports whether the plan that would be made now says the same.
+func (p *Plan) holds(now *Plan) bool {
+	return p.device.fromKey == now.device.fromKey && p.device.fromFwMark == now.device.fromFwMark &&
+		slices.EqualFunc(p.peers, now.peers, func(a, b peerChange) bool { return a.from.sameSettings(b.from) }) &&
+		reflect.DeepEqual(p.config(), now.config())
 }
 
 // config is the one call's argument. Removals come first: what they free, others get.

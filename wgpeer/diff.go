@@ -79,9 +79,15 @@ func (w wantedPeer) change(dev *wgtypes.Peer) (c peerChange, ok bool) {
 	case w.Endpoint == "":
 		c.again = c.from.endpoint.IsValid()
 	}
-	same := c.from.preshared == c.to.preshared && c.from.endpoint == c.to.endpoint &&
-		c.from.keepalive == c.to.keepalive && slices.Equal(c.from.prefixes, c.to.prefixes)
-	return c, !same
+	return c, c.from.endpoint != c.to.endpoint || !c.from.sameSettings(c.to)
+}
+
+// sameSettings compares all but the endpoint, which the peer itself can change.
+func (l *livePeer) sameSettings(other *livePeer) bool {
+	if l == nil || other == nil {
+		return l == other
+	}
+	return l.preshared == other.preshared && l.keepalive == other.keepalive && slices.Equal(l.prefixes, other.prefixes)
 }
 
 // changes makes a wantedPeer the target of DiffPeer.
