@@ -14,7 +14,7 @@ import (
 )
 
 // staleAfter is the age at which a session's keys are rejected, by WireGuard's own
-// constant REJECT_AFTER_TIME. A session in use gets new ones after 120 s.
+// constant REJECT_AFTER_TIME. What is sent next brings on another handshake.
 const staleAfter = 180 * time.Second
 
 // A PeerHealth is what a live device knows of a peer, against what is configured.
@@ -49,9 +49,10 @@ type PeerHealth struct {
 	Missing bool // configured, and not on the device
 	Unnamed bool // on the device, and not configured
 
-	// Stale says that the last handshake is older than 180 s although keepalives,
-	// ours or the peer's, should have brought on another. Without them an old
-	// handshake may only mean that there was nothing to say; see [PeerHealth.Since].
+	// Stale says that the last handshake is so old that our keepalive or the peer's
+	// Heartbeat should have brought on another: 180 s, and once the time between two of
+	// them. Without them an old handshake may only mean that there was nothing to say;
+	// see [PeerHealth.Since].
 	Stale bool
 }
 
@@ -77,8 +78,9 @@ func (lookup resolver) health(ctx context.Context, c Client, iface string, i Int
 		h := PeerHealth{Name: p.Name, PublicKey: p.PublicKey, Configured: p.Endpoint}
 		if found, ok := there[p.PublicKey]; ok {
 			h.observe(found, now)
-			kept := p.KeptAlive || p.Keepalive > 0 || found.PersistentKeepaliveInterval > 0
-			h.Stale = kept && h.Age > staleAfter
+			for _, beat := range []time.Duration{p.Heartbeat, p.Keepalive, found.PersistentKeepaliveInterval} {
+				h.Stale = h.Stale || beat > 0 && h.Age > staleAfter+beat
+			}
 			h.locate(ctx, lookup)
 		} else {
 			h.Missing = true
@@ -90,7 +92,6 @@ func (lookup resolver) health(ctx context.Context, c Client, iface string, i Int
 	for key, found := range there {
 		h := PeerHealth{PublicKey: key, Unnamed: true}
 		h.observe(found, now)
-		h.Stale = found.PersistentKeepaliveInterval > 0 && h.Age > staleAfter
 		all = append(all, h)
 	}
 	slices.SortFunc(all[named:], func(a, b PeerHealth) int {
@@ -121,9 +122,11 @@ func (h *PeerHealth) locate(ctx context.Context, lookup resolver) {
 }
 
 // Since returns h, and Stale as well if something was sent since the earlier look at
-// the same peer although its last handshake is older than 180 s: it goes nowhere.
+// the same peer, at which its last handshake was older than 180 s, and brought on no
+// other: it goes nowhere.
 func (h PeerHealth) Since(earlier PeerHealth) PeerHealth {
-	h.Stale = h.Stale || h.PublicKey == earlier.PublicKey && h.Sent > earlier.Sent && h.Age > staleAfter
+	same := h.PublicKey == earlier.PublicKey && h.LastHandshake.Equal(earlier.LastHandshake)
+	h.Stale = h.Stale || same && earlier.Age > staleAfter && h.Sent > earlier.Sent
 	return h
 }
 
@@ -139,13 +142,13 @@ func (h PeerHealth) Check() Problems {
 	case h.Missing:
 		add(Error, "is not on the device")
 		return found
+	case h.Unnamed:
+		add(Warning, "is on the device and not configured")
+		return found
 	case h.LastHandshake.IsZero():
 		add(Error, "has never shaken hands")
 	case h.Stale:
 		add(Error, "last shook hands %s ago", h.Age.Truncate(time.Second))
-	}
-	if h.Unnamed {
-		add(Warning, "is on the device and not configured")
 	}
 	if len(h.Resolved) > 0 {
 		in := "no endpoint"

@@ -35,8 +35,8 @@ func TestHubIsSeenFromEachEnd(t *testing.T) {
 	assert.Equal(t, Interface{
 		Iface: "wg0", PrivateKey: testKey(1), PublicKey: testKey(1).Public(), Addresses: prefixes("172.16.1.1/24", "fd77::1/64"), ListenPort: 51820,
 		Peers: []Peer{
-			{Name: "senate", KeptAlive: true, PublicKey: testKey(2).Public(), PresharedKey: testPSK(2), AllowedIPs: prefixes("172.16.1.4/32", "192.168.14.5/32", "fd77::4/128")},
-			{Name: "laptop", KeptAlive: true, PublicKey: testKey(3).Public(), AllowedIPs: prefixes("172.16.1.5/32")},
+			{Name: "senate", Heartbeat: time.Minute, PublicKey: testKey(2).Public(), PresharedKey: testPSK(2), AllowedIPs: prefixes("172.16.1.4/32", "192.168.14.5/32", "fd77::4/128")},
+			{Name: "laptop", Heartbeat: 25 * time.Second, PublicKey: testKey(3).Public(), AllowedIPs: prefixes("172.16.1.5/32")},
 		},
 	}, router)
 
@@ -53,6 +53,7 @@ func TestHubIsSeenFromEachEnd(t *testing.T) {
 	senate, err := aHub().Interface("senate")
 	require.NoError(t, err)
 	assert.Equal(t, testPSK(2), senate.Peers[0].PresharedKey)
+	assert.Equal(t, time.Minute, senate.Peers[0].Heartbeat, "its own ping job")
 
 	_, err = aHub().Interface("nobody")
 	assert.ErrorIs(t, err, os.ErrNotExist)
