@@ -211,6 +211,13 @@ func (h tunnelHost) words(argv ...string) []string {
 
 func (h tunnelHost) do(t testing.TB, argv ...string) string { return h.Run(t, h.words(argv...)...) }
 
+func (h tunnelHost) fails(t testing.TB, argv ...string) {
+	t.Helper()
+	words := h.Command(h.words(argv...)...)
+	out, err := exec.Command(words[0], words[1:]...).CombinedOutput()
+	require.Error(t, err, "%s", out)
+}
+
 // shows is all that a fragment can change. Addresses of a link's own are left out: the
 // daemon's device has one, by the kernel's choice.
 func (h tunnelHost) shows(t testing.TB) string {
@@ -289,12 +296,15 @@ fd77::/64 dev wgrt proto kernel metric 256 pref medium
 
 	// A start that fails half-way is not in the way of the next.
 	require.NoError(t, os.Rename(i.KeyFile, i.KeyFile+".away"))
-	words := h.Command(h.words("ifup", "wgrt")...)
-	out, err := exec.Command(words[0], words[1:]...).CombinedOutput()
-	require.Error(t, err, "%s", out)
+	h.fails(t, "ifup", "wgrt")
 	require.NoError(t, os.Rename(i.KeyFile+".away", i.KeyFile))
 	h.do(t, "ifup", "wgrt")
 	isUp()
 	h.do(t, "ifdown", "wgrt")
 	assert.Equal(t, before, h.shows(t))
+
+	// A device that is not WireGuard's is not ours to delete.
+	h.Run(t, "ip", "link", "add", "wgrt", "type", "veth", "peer", "name", "other")
+	h.fails(t, "ifup", "wgrt")
+	h.Run(t, "ip", "link", "delete", "wgrt")
 }
