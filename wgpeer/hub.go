@@ -62,7 +62,7 @@ type End struct {
 	// whole seconds up to 65535. 0: off.
 	Keepalive time.Duration
 
-	// PingJob says that this end, which has no keepalive, runs [Hub.PingJob] instead.
+	// PingJob says that this guest, which has no keepalive, runs [Hub.PingJob] instead.
 	PingJob bool
 
 	// MTU of the device in bytes. 0: the program that makes the device decides.
