@@ -31,11 +31,9 @@ type Plan struct {
 	peers  []peerChange // in order of their keys
 }
 
-// A target is what a plan works towards. It is all that is needed to see again, without
-// asking for names, how the device differs from it.
-type target interface {
-	changes(*wgtypes.Device) (deviceChange, []peerChange, error)
-}
+// A target says how a device differs from what a plan works towards, without asking for
+// names again.
+type target func(*wgtypes.Device) (deviceChange, []peerChange, error)
 
 // Diff compares the device with all of i but what no live device has, and plans to make
 // it so: peers that i does not name are removed, see [Plan.Removes]. Peers that are as
@@ -82,7 +80,7 @@ func (lookup resolver) diff(ctx context.Context, c Client, iface string, i Inter
 		}
 		whole.peers = append(whole.peers, w)
 	}
-	return newPlan(ctx, c, iface, whole)
+	return newPlan(ctx, c, iface, whole.changes)
 }
 
 func (lookup resolver) diffPeer(ctx context.Context, c Client, iface string, p Peer) (*Plan, error) {
@@ -93,7 +91,7 @@ func (lookup resolver) diffPeer(ctx context.Context, c Client, iface string, p P
 	if err != nil {
 		return nil, err
 	}
-	return newPlan(ctx, c, iface, w)
+	return newPlan(ctx, c, iface, w.changes)
 }
 
 func newPlan(ctx context.Context, c Client, iface string, t target) (*Plan, error) {
@@ -102,7 +100,7 @@ func newPlan(ctx context.Context, c Client, iface string, t target) (*Plan, erro
 	if err != nil {
 		return nil, err
 	}
-	if p.device, p.peers, err = t.changes(dev); err != nil {
+	if p.device, p.peers, err = t(dev); err != nil {
 		return nil, fmt.Errorf("%s: %w", iface, err)
 	}
 	slices.SortFunc(p.peers, func(a, b peerChange) int { return strings.Compare(a.key.String(), b.key.String()) })
@@ -121,7 +119,7 @@ func (p *Plan) read(ctx context.Context) (*wgtypes.Device, error) {
 }
 
 // Empty reports whether the device is as it should be.
-func (p *Plan) Empty() bool { return p.device == deviceChange{} && len(p.peers) == 0 }
+func (p *Plan) Empty() bool { return p.device.from == p.device.to && len(p.peers) == 0 }
 
 // Removes lists the peers that are removed, in the order of their base64. A peer that
 // is removed and added again is not among them.
@@ -180,7 +178,7 @@ func Apply(ctx context.Context, p *Plan) error {
 
 // holds reports whether the plan that would be made now says the same.
 func (p *Plan) holds(now *Plan) bool {
-	return p.device.fromKey == now.device.fromKey && p.device.fromFwMark == now.device.fromFwMark &&
+	return p.device.from.key == now.device.from.key && p.device.from.fwMark == now.device.from.fwMark &&
 		slices.EqualFunc(p.peers, now.peers, func(a, b peerChange) bool { return a.from.sameSettings(b.from) }) &&
 		reflect.DeepEqual(p.config(), now.config())
 }
