@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -425,7 +426,7 @@ func TestPlanIsTheSameInAnyOrder(t *testing.T) {
 
 func TestEndpoints(t *testing.T) {
 	at := func(text string) *net.UDPAddr { return net.UDPAddrFromAddrPort(netip.MustParseAddrPort(text)) }
-	lookup := names(map[string][]string{"hub.example.net": {"2001:db8::63", "203.0.113.63"}})
+	lookup := names(map[string][]string{"hub.example.net": {"2001:db8::63", "::ffff:203.0.113.63"}})
 	shaken := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	key := testKey(1).Public()
 	for _, test := range []struct {
@@ -457,17 +458,37 @@ func TestEndpoints(t *testing.T) {
 			assert.True(t, again.Empty())
 		})
 	}
-	_, err := lookup.diffPeer(t.Context(), newFake("wg0"), "wg0", Peer{PublicKey: key, Endpoint: "gone.example.net:51820"})
+	empty := names(map[string][]string{"hub.example.net": nil})
+	_, err := empty.diffPeer(t.Context(), newFake("wg0"), "wg0", Peer{PublicKey: key, Endpoint: "hub.example.net:51820"})
+	assert.ErrorContains(t, err, "the name has no address")
+	_, err = lookup.diffPeer(t.Context(), newFake("wg0"), "wg0", Peer{PublicKey: key, Endpoint: "gone.example.net:51820"})
 	missing, ok := errors.AsType[*net.DNSError](err)
 	require.True(t, ok)
 	assert.Equal(t, "gone.example.net", missing.Name)
+}
+
+func TestNothingIsDoneWhenTheContextHasEnded(t *testing.T) {
+	c := newFake("wg0")
+	plan, err := DiffPeer(t.Context(), c, "wg0", testPeer(1))
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	assert.ErrorIs(t, Apply(ctx, plan), context.Canceled)
+	assert.Empty(t, c.calls)
+}
+
+// An IPv4 address may come in 16 bytes, and then its mask says what it is.
+func TestPrefixesOfDevices(t *testing.T) {
+	for _, ip := range []net.IP{net.ParseIP("10.77.0.9"), net.ParseIP("10.77.0.9").To4()} {
+		assert.Equal(t, netip.MustParsePrefix("10.77.0.0/24"), prefixOf(net.IPNet{IP: ip, Mask: net.CIDRMask(24, 32)}))
+	}
 }
 
 func TestParseEndpoint(t *testing.T) {
 	for _, text := range []string{
 		"", "192.0.2.1", "192.0.2.1:", "192.0.2.1:0", "192.0.2.1:70000", "192.0.2.1:http", "2001:db8::1:51820", "[192.0.2.1]:51820",
 		"[2001:db8::1]", "[hub.example.net]:51820", "[fe80::1%eth0]:51820", "[::ffff:192.0.2.1]:51820", "0.0.0.0:51820", "192.0.2:51820", "3232235777:51820",
-		"hub example:51820", "hub\n:51820", "$(reboot):51820", "hub;x:51820", "-hub.example.net:51820", "hub..example.net:51820", ":51820", "hub#:51820",
+		"hub example:51820", "hub\n:51820", "$(reboot):51820", "hub;x:51820", "-hub.example.net:51820", "hub..example.net:51820", ":51820", "hub#:51820", strings.Repeat("hub.", 64) + ":51820",
 	} {
 		_, err := parseEndpoint(text)
 		_, ok := errors.AsType[*ValueError](err)

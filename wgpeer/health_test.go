@@ -66,6 +66,11 @@ func TestHealthOfPeersThatAreNotNamed(t *testing.T) {
 	assert.False(t, all[0].Unnamed)
 	assert.True(t, all[1].Unnamed && all[2].Unnamed)
 	assert.NoError(t, all[1].Check().Err(), "what it does is not known here")
+
+	c.peers[testKey(2).Public()].LastHandshakeTime = time.Unix(9, 0)
+	all, err = Health(t.Context(), c, "wg0", Interface{Peers: []Peer{testPeer(2)}}, time.Unix(8, 0))
+	require.NoError(t, err)
+	assert.Zero(t, all[0].Age, "a clock that was put back")
 	assert.Less(t, all[1].PublicKey.String(), all[2].PublicKey.String())
 }
 
