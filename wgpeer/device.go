@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -30,11 +31,9 @@ type Plan struct {
 	peers  []peerChange // in order of their keys
 }
 
-// A target is what a plan works towards. It is all that is needed to see again, without
-// asking for names, how the device differs from it.
-type target interface {
-	changes(*wgtypes.Device) (deviceChange, []peerChange, error)
-}
+// A target says how a device differs from what a plan works towards, without asking for
+// names again.
+type target func(*wgtypes.Device) (deviceChange, []peerChange, error)
 
 // Diff compares the device with all of i but what no live device has, and plans to make
 // it so: peers that i does not name are removed, see [Plan.Removes]. Peers that are as
@@ -81,7 +80,7 @@ func (lookup resolver) diff(ctx context.Context, c Client, iface string, i Inter
 		}
 		whole.peers = append(whole.peers, w)
 	}
-	return newPlan(ctx, c, iface, whole)
+	return newPlan(ctx, c, iface, whole.changes)
 }
 
 func (lookup resolver) diffPeer(ctx context.Context, c Client, iface string, p Peer) (*Plan, error) {
@@ -92,7 +91,7 @@ func (lookup resolver) diffPeer(ctx context.Context, c Client, iface string, p P
 	if err != nil {
 		return nil, err
 	}
-	return newPlan(ctx, c, iface, w)
+	return newPlan(ctx, c, iface, w.changes)
 }
 
 func newPlan(ctx context.Context, c Client, iface string, t target) (*Plan, error) {
@@ -101,7 +100,7 @@ func newPlan(ctx context.Context, c Client, iface string, t target) (*Plan, erro
 	if err != nil {
 		return nil, err
 	}
-	if p.device, p.peers, err = t.changes(dev); err != nil {
+	if p.device, p.peers, err = t(dev); err != nil {
 		return nil, fmt.Errorf("%s: %w", iface, err)
 	}
 	slices.SortFunc(p.peers, func(a, b peerChange) int { return strings.Compare(a.key.String(), b.key.String()) })
@@ -120,7 +119,7 @@ func (p *Plan) read(ctx context.Context) (*wgtypes.Device, error) {
 }
 
 // Empty reports whether the device is as it should be.
-func (p *Plan) Empty() bool { return p.device == deviceChange{} && len(p.peers) == 0 }
+func (p *Plan) Empty() bool { return p.device.from == p.device.to && len(p.peers) == 0 }
 
 // Removes lists the peers that are removed, in the order of their base64. A peer that
 // is removed and added again is not among them.
@@ -152,22 +151,24 @@ func (p *Plan) String() string {
 }
 
 // Apply changes the device as the plan says, in one call, and touches only the peers
-// that change. It looks at the device again first, and returns [ErrStale] if the
-// difference is not the plan's any more; if there is none any more, it does nothing.
-// The call itself cannot be cancelled.
+// that change. It looks at the device again first. If there is nothing left to do, it
+// does nothing; if something else is to be done than the plan says, or a setting that
+// would be overwritten is not the one that it was, it returns [ErrStale]. What a device
+// finds out by itself may have changed: the port that it chose, and where peers are. The
+// call itself cannot be cancelled.
 func Apply(ctx context.Context, p *Plan) error {
 	if p.Empty() {
 		return nil
 	}
 	now, err := newPlan(ctx, p.client, p.iface, p.target)
 	if _, refused := errors.AsType[*ValueError](err); refused { // it was not when the plan was made
-		return p.stale(err)
+		return fmt.Errorf("%w: %w", ErrStale, err)
 	}
 	if err != nil || now.Empty() {
 		return err
 	}
-	if now.String() != p.String() {
-		return p.stale(nil)
+	if !p.holds(now) {
+		return fmt.Errorf("device %s: %w", p.iface, ErrStale)
 	}
 	if err := p.client.ConfigureDevice(p.iface, now.config()); err != nil {
 		return fmt.Errorf("configure device %s: %w", p.iface, err)
@@ -175,12 +176,11 @@ func Apply(ctx context.Context, p *Plan) error {
 	return nil
 }
 
-func (p *Plan) stale(why error) error {
-	err := fmt.Errorf("device %s has changed since the plan was made: %w", p.iface, ErrStale)
-	if why != nil {
-		err = fmt.Errorf("%w: %w", err, why)
-	}
-	return err
+// holds reports whether the plan that would be made now says the same.
+func (p *Plan) holds(now *Plan) bool {
+	return p.device.from.key == now.device.from.key && p.device.from.fwMark == now.device.from.fwMark &&
+		slices.EqualFunc(p.peers, now.peers, func(a, b peerChange) bool { return a.from.sameSettings(b.from) }) &&
+		reflect.DeepEqual(p.config(), now.config())
 }
 
 // config is the one call's argument. Removals come first: what they free, others get.

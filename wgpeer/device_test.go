@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -323,6 +324,67 @@ func TestApplyRefusesAStalePlan(t *testing.T) {
 	})
 }
 
+// What a device finds out by itself is not what a plan is about; what somebody set is.
+func TestApplyKnowsWhatThePlanIsAbout(t *testing.T) {
+	live := func() *wgtypes.Peer {
+		return &wgtypes.Peer{
+			PublicKey: testKey(1).Public(), PresharedKey: testPSK(1).bytes(), PersistentKeepaliveInterval: time.Second,
+			Endpoint: net.UDPAddrFromAddrPort(netip.MustParseAddrPort("192.0.2.9:4000")), LastHandshakeTime: time.Unix(1, 0),
+			AllowedIPs: []net.IPNet{ipNet(netip.MustParsePrefix("10.77.0.1/32"))},
+		}
+	}
+	wanted := testPeer(1, "10.77.0.1/32", "10.77.1.0/24")
+	for _, test := range []struct {
+		name  string
+		stale bool
+		do    func(f *fakeClient, p *wgtypes.Peer)
+	}{
+		{"nothing", false, func(f *fakeClient, p *wgtypes.Peer) {}},
+		{"the port that the device chose", false, func(f *fakeClient, p *wgtypes.Peer) { f.device.ListenPort++ }},
+		{"the place where the peer is", false, func(f *fakeClient, p *wgtypes.Peer) {
+			p.Endpoint = net.UDPAddrFromAddrPort(netip.MustParseAddrPort("192.0.2.9:4001"))
+		}},
+		{"counters and a handshake", false, func(f *fakeClient, p *wgtypes.Peer) {
+			p.ReceiveBytes, p.LastHandshakeTime = 1, time.Unix(2, 0)
+		}},
+		{"the preshared key", true, func(f *fakeClient, p *wgtypes.Peer) { p.PresharedKey = testPSK(2).bytes() }},
+		{"the keepalive", true, func(f *fakeClient, p *wgtypes.Peer) { p.PersistentKeepaliveInterval = 2 * time.Second }},
+		{"the prefixes", true, func(f *fakeClient, p *wgtypes.Peer) {
+			p.AllowedIPs = append(p.AllowedIPs, ipNet(netip.MustParsePrefix("10.77.9.0/24")))
+		}},
+		{"the mark", true, func(f *fakeClient, p *wgtypes.Peer) { f.device.FirewallMark = 3 }},
+		{"the device's key", true, func(f *fakeClient, p *wgtypes.Peer) {
+			f.device.PrivateKey, f.device.PublicKey = testKey(7).bytes(), testKey(7).Public()
+		}},
+	} {
+		for verb, i := range map[string]Interface{
+			"changed": {PrivateKey: testKey(9), ListenPort: 51820, FwMark: 1, Peers: []Peer{wanted}},
+			"removed": {PrivateKey: testKey(9), ListenPort: 51820, FwMark: 1},
+		} {
+			t.Run(test.name+", "+verb, func(t *testing.T) {
+				f, peer := newFake("wg0"), live()
+				f.device.ListenPort, f.device.FirewallMark, f.peers[peer.PublicKey] = 40000, 2, peer
+				f.device.PrivateKey, f.device.PublicKey = testKey(8).bytes(), testKey(8).Public()
+				plan, err := Diff(t.Context(), f, "wg0", i)
+				require.NoError(t, err)
+				test.do(f, peer)
+				err = Apply(t.Context(), plan)
+				assert.Equal(t, test.stale, errors.Is(err, ErrStale), "%v", err)
+				assert.Equal(t, test.stale, len(f.calls) == 0)
+			})
+		}
+	}
+	c := newFake("wg0")
+	plan, err := Diff(t.Context(), c, "wg0", Interface{ListenPort: 51820})
+	require.NoError(t, err)
+	c.device.PrivateKey, c.device.PublicKey = testKey(7).bytes(), testKey(7).Public()
+	assert.NoError(t, Apply(t.Context(), plan), "a key that the plan does not have")
+	plan, err = Diff(t.Context(), c, "wg0", Interface{ListenPort: 1, Peers: []Peer{testPeer(1)}})
+	require.NoError(t, err)
+	c.device.PrivateKey, c.device.PublicKey = testKey(1).bytes(), testKey(1).Public()
+	assert.EqualError(t, Apply(t.Context(), plan), `changed since it was read: wg0: PublicKey: "`+testKey(1).Public().String()+`": is the device's own: it is no peer of itself`)
+}
+
 func TestApplyTouchesOnlyWhatChanges(t *testing.T) {
 	c := newFake("wg0")
 	i := Interface{PrivateKey: testKey(9), ListenPort: 1, Peers: []Peer{testPeer(1, "10.77.0.1/32"), testPeer(2, "10.77.0.2/32"), testPeer(3)}}
@@ -364,7 +426,7 @@ func TestPlanIsTheSameInAnyOrder(t *testing.T) {
 
 func TestEndpoints(t *testing.T) {
 	at := func(text string) *net.UDPAddr { return net.UDPAddrFromAddrPort(netip.MustParseAddrPort(text)) }
-	lookup := names(map[string][]string{"hub.example.net": {"2001:db8::63", "203.0.113.63"}})
+	lookup := names(map[string][]string{"hub.example.net": {"2001:db8::63", "::ffff:203.0.113.63"}})
 	shaken := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	key := testKey(1).Public()
 	for _, test := range []struct {
@@ -396,17 +458,37 @@ func TestEndpoints(t *testing.T) {
 			assert.True(t, again.Empty())
 		})
 	}
-	_, err := lookup.diffPeer(t.Context(), newFake("wg0"), "wg0", Peer{PublicKey: key, Endpoint: "gone.example.net:51820"})
+	empty := names(map[string][]string{"hub.example.net": nil})
+	_, err := empty.diffPeer(t.Context(), newFake("wg0"), "wg0", Peer{PublicKey: key, Endpoint: "hub.example.net:51820"})
+	assert.ErrorContains(t, err, "the name has no address")
+	_, err = lookup.diffPeer(t.Context(), newFake("wg0"), "wg0", Peer{PublicKey: key, Endpoint: "gone.example.net:51820"})
 	missing, ok := errors.AsType[*net.DNSError](err)
 	require.True(t, ok)
 	assert.Equal(t, "gone.example.net", missing.Name)
+}
+
+func TestNothingIsDoneWhenTheContextHasEnded(t *testing.T) {
+	c := newFake("wg0")
+	plan, err := DiffPeer(t.Context(), c, "wg0", testPeer(1))
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	assert.ErrorIs(t, Apply(ctx, plan), context.Canceled)
+	assert.Empty(t, c.calls)
+}
+
+// An IPv4 address may come in 16 bytes, and then its mask says what it is.
+func TestPrefixesOfDevices(t *testing.T) {
+	for _, ip := range []net.IP{net.ParseIP("10.77.0.9"), net.ParseIP("10.77.0.9").To4()} {
+		assert.Equal(t, netip.MustParsePrefix("10.77.0.0/24"), prefixOf(net.IPNet{IP: ip, Mask: net.CIDRMask(24, 32)}))
+	}
 }
 
 func TestParseEndpoint(t *testing.T) {
 	for _, text := range []string{
 		"", "192.0.2.1", "192.0.2.1:", "192.0.2.1:0", "192.0.2.1:70000", "192.0.2.1:http", "2001:db8::1:51820", "[192.0.2.1]:51820",
 		"[2001:db8::1]", "[hub.example.net]:51820", "[fe80::1%eth0]:51820", "[::ffff:192.0.2.1]:51820", "0.0.0.0:51820", "192.0.2:51820", "3232235777:51820",
-		"hub example:51820", "hub\n:51820", "$(reboot):51820", "hub;x:51820", "-hub.example.net:51820", "hub..example.net:51820", ":51820", "hub#:51820",
+		"hub example:51820", "hub\n:51820", "$(reboot):51820", "hub;x:51820", "-hub.example.net:51820", "hub..example.net:51820", ":51820", "hub#:51820", strings.Repeat("hub.", 64) + ":51820",
 	} {
 		_, err := parseEndpoint(text)
 		_, ok := errors.AsType[*ValueError](err)

@@ -1,11 +1,12 @@
 package wgpeer
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"net"
 	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -79,12 +80,18 @@ func (w wantedPeer) change(dev *wgtypes.Peer) (c peerChange, ok bool) {
 	case w.Endpoint == "":
 		c.again = c.from.endpoint.IsValid()
 	}
-	same := c.from.preshared == c.to.preshared && c.from.endpoint == c.to.endpoint &&
-		c.from.keepalive == c.to.keepalive && slices.Equal(c.from.prefixes, c.to.prefixes)
-	return c, !same
+	return c, c.from.endpoint != c.to.endpoint || !c.from.sameSettings(c.to)
 }
 
-// changes makes a wantedPeer the target of DiffPeer.
+// sameSettings compares all but the endpoint, which the peer itself can change.
+func (l *livePeer) sameSettings(other *livePeer) bool {
+	if l == nil || other == nil {
+		return l == other
+	}
+	return l.preshared == other.preshared && l.keepalive == other.keepalive && slices.Equal(l.prefixes, other.prefixes)
+}
+
+// changes is the target of DiffPeer.
 func (w wantedPeer) changes(dev *wgtypes.Device) (deviceChange, []peerChange, error) {
 	if w.PublicKey == dev.PublicKey {
 		return deviceChange{}, nil, ownKey(w.Peer)
@@ -110,24 +117,25 @@ func (w wantedPeer) changes(dev *wgtypes.Device) (deviceChange, []peerChange, er
 	return deviceChange{}, nil, nil
 }
 
-// A removal is the target of DiffRemoval. A peer that is not there is removed.
-type removal PublicKey
-
-func (r removal) changes(dev *wgtypes.Device) (deviceChange, []peerChange, error) {
-	for _, p := range dev.Peers {
-		if p.PublicKey == PublicKey(r) {
-			return deviceChange{}, []peerChange{{key: p.PublicKey, from: live(p)}}, nil
+// removal is the target of DiffRemoval. A peer that is not there is removed.
+func removal(key PublicKey) target {
+	return func(dev *wgtypes.Device) (deviceChange, []peerChange, error) {
+		for _, p := range dev.Peers {
+			if p.PublicKey == key {
+				return deviceChange{}, []peerChange{{key: key, from: live(p)}}, nil
+			}
 		}
+		return deviceChange{}, nil, nil
 	}
-	return deviceChange{}, nil, nil
 }
 
-// A wholeDevice is the target of Diff. The interface is valid.
+// A wholeDevice is a device as it should be. The interface is valid.
 type wholeDevice struct {
 	Interface
 	peers []wantedPeer
 }
 
+// changes is the target of Diff.
 func (w wholeDevice) changes(dev *wgtypes.Device) (deviceChange, []peerChange, error) {
 	device, err := w.deviceChange(dev)
 	if err != nil {
@@ -139,7 +147,7 @@ func (w wholeDevice) changes(dev *wgtypes.Device) (deviceChange, []peerChange, e
 	}
 	var changes []peerChange
 	for _, p := range w.peers {
-		if p.PublicKey == device.key(dev) {
+		if p.PublicKey == cmp.Or(device.to.key, dev.PublicKey) {
 			return deviceChange{}, nil, ownKey(p.Peer)
 		}
 		if c, ok := p.change(there[p.PublicKey]); ok {
@@ -153,25 +161,25 @@ func (w wholeDevice) changes(dev *wgtypes.Device) (deviceChange, []peerChange, e
 	return device, changes, nil
 }
 
-// A deviceChange is what changes on the device itself. Each pair is equal if nothing
-// does.
+// A deviceChange is what changes on the device itself; what does not is zero in both.
 type deviceChange struct {
-	private              PrivateKey // zero: stays
-	fromKey, toKey       PublicKey
-	fromPort, toPort     int
-	fromFwMark, toFwMark int
+	private  PrivateKey // zero: stays
+	from, to deviceState
+}
+
+type deviceState struct {
+	key          PublicKey // zero: none
+	port, fwMark int
 }
 
 func (w wholeDevice) deviceChange(dev *wgtypes.Device) (deviceChange, error) {
-	var c deviceChange
 	none := PublicKey{}
-	known := w.publicKey()
+	has, known := dev.PublicKey, w.publicKey()
 	// A device without a private key may report the public key of zeros.
-	keyless := dev.PrivateKey == wgtypes.Key{} && (dev.PublicKey == none || dev.PublicKey == none.PublicKey())
-	has := dev.PublicKey
-	if keyless {
+	if dev.PrivateKey == (wgtypes.Key{}) && has == none.PublicKey() {
 		has = none
 	}
+	var c deviceChange
 	switch {
 	case known == none || has == known:
 	case has != none && w.PublicKey != none:
@@ -179,23 +187,15 @@ func (w wholeDevice) deviceChange(dev *wgtypes.Device) (deviceChange, error) {
 	case w.PrivateKey.IsZero():
 		return c, &ValueError{Field: "PrivateKey", Reason: "the device has none, and it is not known here: set it with wg set, from its file"}
 	default:
-		c.private, c.fromKey, c.toKey = w.PrivateKey, has, known
+		c.private, c.from.key, c.to.key = w.PrivateKey, has, known
 	}
 	if w.ListenPort != 0 && int(w.ListenPort) != dev.ListenPort {
-		c.fromPort, c.toPort = dev.ListenPort, int(w.ListenPort)
+		c.from.port, c.to.port = dev.ListenPort, int(w.ListenPort)
 	}
 	if w.FwMark != 0 && w.FwMark != dev.FirewallMark {
-		c.fromFwMark, c.toFwMark = dev.FirewallMark, w.FwMark
+		c.from.fwMark, c.to.fwMark = dev.FirewallMark, w.FwMark
 	}
 	return c, nil
-}
-
-// key is the public key that the device will have.
-func (c deviceChange) key(dev *wgtypes.Device) PublicKey {
-	if !c.private.IsZero() {
-		return c.toKey
-	}
-	return dev.PublicKey
 }
 
 func (c deviceChange) config() wgtypes.Config {
@@ -203,11 +203,11 @@ func (c deviceChange) config() wgtypes.Config {
 	if !c.private.IsZero() {
 		cfg.PrivateKey = new(c.private.bytes())
 	}
-	if c.fromPort != c.toPort {
-		cfg.ListenPort = &c.toPort
+	if c.from.port != c.to.port {
+		cfg.ListenPort = &c.to.port
 	}
-	if c.fromFwMark != c.toFwMark {
-		cfg.FirewallMark = &c.toFwMark
+	if c.from.fwMark != c.to.fwMark {
+		cfg.FirewallMark = &c.to.fwMark
 	}
 	return cfg
 }
@@ -259,9 +259,9 @@ func difference(a, b []netip.Prefix) (onlyA, onlyB []netip.Prefix) {
 }
 
 func (c deviceChange) write(b *strings.Builder) {
-	field(b, "public-key", keyText(c.fromKey), keyText(c.toKey))
-	field(b, "listen-port", number(c.fromPort), number(c.toPort))
-	field(b, "fwmark", number(c.fromFwMark), number(c.toFwMark))
+	field(b, "public-key", c.from.key, c.to.key)
+	field(b, "listen-port", c.from.port, c.to.port)
+	field(b, "fwmark", c.from.fwMark, c.to.fwMark)
 }
 
 func (c peerChange) write(b *strings.Builder) {
@@ -280,59 +280,25 @@ func (c peerChange) write(b *strings.Builder) {
 		title += ", removed and added again"
 	}
 	b.WriteString(sign + title + "\n")
-	oldKey, newKey := secretText(from.preshared), secretText(to.preshared)
-	if oldKey == newKey && from.preshared != to.preshared {
-		oldKey, newKey = "redacted, another one", "redacted"
-	}
-	field(b, "  preshared-key", oldKey, newKey)
-	field(b, "  endpoint", placeText(from.endpoint), placeText(to.endpoint))
+	field(b, "  preshared-key", from.preshared, to.preshared)
+	field(b, "  endpoint", from.endpoint, to.endpoint)
 	lost, gained := difference(from.prefixes, to.prefixes)
 	for _, p := range lost {
-		field(b, "  allowed-ips", p.String(), "")
+		field(b, "  allowed-ips", p, netip.Prefix{})
 	}
 	for _, p := range gained {
-		field(b, "  allowed-ips", "", p.String())
+		field(b, "  allowed-ips", netip.Prefix{}, p)
 	}
-	field(b, "  persistent-keepalive", number(int(from.keepalive/time.Second)), number(int(to.keepalive/time.Second)))
+	field(b, "  persistent-keepalive", int(from.keepalive/time.Second), int(to.keepalive/time.Second))
 }
 
-// field writes what a value was and what it will be; "" is none.
-func field(b *strings.Builder, name, from, to string) {
-	if from == to {
-		return
+// field writes what a value was and what it will be; zero is none.
+func field[T comparable](b *strings.Builder, name string, from, to T) {
+	var none T
+	if from != to && from != none {
+		fmt.Fprintf(b, "-%s %v\n", name, from)
 	}
-	if from != "" {
-		b.WriteString("-" + name + " " + from + "\n")
+	if from != to && to != none {
+		fmt.Fprintf(b, "+%s %v\n", name, to)
 	}
-	if to != "" {
-		b.WriteString("+" + name + " " + to + "\n")
-	}
-}
-
-func number(n int) string {
-	if n == 0 {
-		return ""
-	}
-	return strconv.Itoa(n)
-}
-
-func keyText(k PublicKey) string {
-	if k == (PublicKey{}) {
-		return ""
-	}
-	return k.String()
-}
-
-func secretText(k PresharedKey) string {
-	if k.IsZero() {
-		return ""
-	}
-	return "redacted"
-}
-
-func placeText(p netip.AddrPort) string {
-	if !p.IsValid() {
-		return ""
-	}
-	return p.String()
 }

@@ -100,7 +100,7 @@ func ExampleInterface_Ifupdown() {
 	// auto wg0
 	// iface wg0 inet manual
 	// 	# What a failed start left behind goes first.
-	// 	pre-up ip link delete dev $IFACE 2>/dev/null || true
+	// 	pre-up ! wg show $IFACE >/dev/null 2>&1 || ip link delete dev $IFACE
 	// 	pre-up ip link add dev $IFACE type wireguard
 	// 	pre-up wg setconf $IFACE /etc/wireguard/wg0.conf
 	// 	pre-up wg set $IFACE private-key /etc/wireguard/router.key

@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
 	"golang.zx2c4.com/wireguard/wgctrl/wgtypes"
 
 	"github.com/rehost/rehost/internal/lab"
@@ -108,8 +107,5 @@ func onDevices(t *testing.T, test func(t *testing.T, c Client, iface string)) {
 func startDevice(t testing.TB, host lab.Host, iface string) Client {
 	t.Helper()
 	lab.StartWireGuard(t, host, iface)
-	c := realClient(t)
-	// A device that begins has a port that it chose itself, for a moment.
-	require.NoError(t, c.ConfigureDevice(iface, wgtypes.Config{ListenPort: new(1)}))
-	return c
+	return realClient(t)
 }

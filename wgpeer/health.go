@@ -14,45 +14,44 @@ import (
 )
 
 // staleAfter is the age at which a session's keys are rejected, by WireGuard's own
-// constant REJECT_AFTER_TIME. A session in use gets new ones after 120 s.
+// constant REJECT_AFTER_TIME. What is sent next brings on another handshake.
 const staleAfter = 180 * time.Second
 
 // A PeerHealth is what a live device knows of a peer, against what is configured.
 //
-// In JSON it has the fields name, public_key, endpoint and configured (strings),
-// last_handshake (RFC 3339), age_seconds, received_bytes and sent_bytes (numbers),
-// missing, unnamed and stale (booleans), resolved (a list of strings) and problems
-// (Check's); what is zero is left out.
+// In JSON, public_key is base64, age_seconds a number, and problems are Check's.
 type PeerHealth struct {
-	Name      string // "" if the configuration has none, or not the peer
-	PublicKey PublicKey
+	Name      string    `json:"name,omitempty"` // "" if the configuration has none, or not the peer
+	PublicKey PublicKey `json:"-"`
 
 	// Endpoint is where the device sends to. Zero: it knows of no place.
-	Endpoint netip.AddrPort
+	Endpoint netip.AddrPort `json:"endpoint,omitzero"`
 
 	// Configured is the peer's Endpoint as it is configured. Empty: none.
-	Configured string
+	Configured string `json:"configured,omitempty"`
 
 	// Resolved is what Configured names now, if Endpoint is not among it. Where it
 	// cannot be asked, it is empty and ResolveErr says why.
-	Resolved   []netip.AddrPort
-	ResolveErr error
+	Resolved   []netip.AddrPort `json:"resolved,omitempty"`
+	ResolveErr error            `json:"-"`
 
 	// LastHandshake is when the peer last proved to be there, and Age how long ago
 	// that is. Both are zero if it never did.
-	LastHandshake time.Time
-	Age           time.Duration
+	LastHandshake time.Time     `json:"last_handshake,omitzero"`
+	Age           time.Duration `json:"-"`
 
 	// Received and Sent are the bytes of the tunnel's packets.
-	Received, Sent int64
+	Received int64 `json:"received_bytes,omitempty"`
+	Sent     int64 `json:"sent_bytes,omitempty"`
 
-	Missing bool // configured, and not on the device
-	Unnamed bool // on the device, and not configured
+	Missing bool `json:"missing,omitempty"` // configured, and not on the device
+	Unnamed bool `json:"unnamed,omitempty"` // on the device, and not configured
 
-	// Stale says that the last handshake is older than 180 s although keepalives,
-	// ours or the peer's, should have brought on another. Without them an old
-	// handshake may only mean that there was nothing to say; see [PeerHealth.Since].
-	Stale bool
+	// Stale says that the last handshake is so old that our keepalive or the peer's
+	// Heartbeat should have brought on another: 180 s, and once the time between two of
+	// them. Without them an old handshake may only mean that there was nothing to say;
+	// see [PeerHealth.Since].
+	Stale bool `json:"stale,omitempty"`
 }
 
 // Health returns what the device knows of each peer of i, in that order, and then of
@@ -77,8 +76,9 @@ func (lookup resolver) health(ctx context.Context, c Client, iface string, i Int
 		h := PeerHealth{Name: p.Name, PublicKey: p.PublicKey, Configured: p.Endpoint}
 		if found, ok := there[p.PublicKey]; ok {
 			h.observe(found, now)
-			kept := p.KeptAlive || p.Keepalive > 0 || found.PersistentKeepaliveInterval > 0
-			h.Stale = kept && h.Age > staleAfter
+			for _, beat := range []time.Duration{p.Heartbeat, p.Keepalive, found.PersistentKeepaliveInterval} {
+				h.Stale = h.Stale || beat > 0 && h.Age > staleAfter+beat
+			}
 			h.locate(ctx, lookup)
 		} else {
 			h.Missing = true
@@ -90,7 +90,6 @@ func (lookup resolver) health(ctx context.Context, c Client, iface string, i Int
 	for key, found := range there {
 		h := PeerHealth{PublicKey: key, Unnamed: true}
 		h.observe(found, now)
-		h.Stale = found.PersistentKeepaliveInterval > 0 && h.Age > staleAfter
 		all = append(all, h)
 	}
 	slices.SortFunc(all[named:], func(a, b PeerHealth) int {
@@ -121,9 +120,11 @@ func (h *PeerHealth) locate(ctx context.Context, lookup resolver) {
 }
 
 // Since returns h, and Stale as well if something was sent since the earlier look at
-// the same peer although its last handshake is older than 180 s: it goes nowhere.
+// the same peer, at which its last handshake was older than 180 s, and brought on no
+// other: it goes nowhere.
 func (h PeerHealth) Since(earlier PeerHealth) PeerHealth {
-	h.Stale = h.Stale || h.PublicKey == earlier.PublicKey && h.Sent > earlier.Sent && h.Age > staleAfter
+	same := h.PublicKey == earlier.PublicKey && h.LastHandshake.Equal(earlier.LastHandshake)
+	h.Stale = h.Stale || same && earlier.Age > staleAfter && h.Sent > earlier.Sent
 	return h
 }
 
@@ -139,13 +140,13 @@ func (h PeerHealth) Check() Problems {
 	case h.Missing:
 		add(Error, "is not on the device")
 		return found
+	case h.Unnamed:
+		add(Warning, "is on the device and not configured")
+		return found
 	case h.LastHandshake.IsZero():
 		add(Error, "has never shaken hands")
 	case h.Stale:
 		add(Error, "last shook hands %s ago", h.Age.Truncate(time.Second))
-	}
-	if h.Unnamed {
-		add(Warning, "is on the device and not configured")
 	}
 	if len(h.Resolved) > 0 {
 		in := "no endpoint"
@@ -160,24 +161,13 @@ func (h PeerHealth) Check() Problems {
 	return found
 }
 
-// MarshalJSON writes the fields that PeerHealth's comment lists.
+// MarshalJSON adds what PeerHealth's comment says to its fields.
 func (h PeerHealth) MarshalJSON() ([]byte, error) {
+	type fields PeerHealth // without this method
 	return json.Marshal(struct {
-		Name          string           `json:"name,omitempty"`
-		PublicKey     string           `json:"public_key"`
-		Endpoint      netip.AddrPort   `json:"endpoint,omitzero"`
-		Configured    string           `json:"configured,omitempty"`
-		Resolved      []netip.AddrPort `json:"resolved,omitempty"`
-		LastHandshake time.Time        `json:"last_handshake,omitzero"`
-		Age           float64          `json:"age_seconds,omitempty"`
-		Received      int64            `json:"received_bytes,omitempty"`
-		Sent          int64            `json:"sent_bytes,omitempty"`
-		Missing       bool             `json:"missing,omitempty"`
-		Unnamed       bool             `json:"unnamed,omitempty"`
-		Stale         bool             `json:"stale,omitempty"`
-		Problems      Problems         `json:"problems,omitempty"`
-	}{
-		h.Name, h.PublicKey.String(), h.Endpoint, h.Configured, h.Resolved, h.LastHandshake, h.Age.Seconds(),
-		h.Received, h.Sent, h.Missing, h.Unnamed, h.Stale, h.Check(),
-	})
+		fields
+		PublicKey string   `json:"public_key"`
+		Age       float64  `json:"age_seconds,omitempty"`
+		Problems  Problems `json:"problems,omitempty"`
+	}{fields(h), h.PublicKey.String(), h.Age.Seconds(), h.Check()})
 }

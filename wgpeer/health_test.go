@@ -30,8 +30,11 @@ func TestHealth(t *testing.T) {
 		{"old and nothing to say", Peer{}, &wgtypes.Peer{LastHandshakeTime: old}, ""},
 		{"old in spite of our keepalive", Peer{Keepalive: 25 * time.Second}, &wgtypes.Peer{LastHandshakeTime: old}, "senate: error: last shook hands 10m0s ago\n"},
 		{"old in spite of the device's keepalive", Peer{}, &wgtypes.Peer{LastHandshakeTime: old, PersistentKeepaliveInterval: time.Second}, "senate: error: last shook hands 10m0s ago\n"},
-		{"old in spite of the peer's keepalive", Peer{KeptAlive: true}, &wgtypes.Peer{LastHandshakeTime: old}, "senate: error: last shook hands 10m0s ago\n"},
-		{"at the limit", Peer{KeptAlive: true}, &wgtypes.Peer{LastHandshakeTime: now.Add(-staleAfter)}, ""},
+		{"old in spite of the peer's keepalive", Peer{Heartbeat: time.Minute}, &wgtypes.Peer{LastHandshakeTime: old}, "senate: error: last shook hands 10m0s ago\n"},
+		{"a ping each minute, just before the next", Peer{Heartbeat: time.Minute}, &wgtypes.Peer{LastHandshakeTime: now.Add(-240 * time.Second)}, ""},
+		{"a ping each minute that did not help", Peer{Heartbeat: time.Minute}, &wgtypes.Peer{LastHandshakeTime: now.Add(-241 * time.Second)}, "senate: error: last shook hands 4m1s ago\n"},
+		{"a keepalive seldom", Peer{Keepalive: 10 * time.Minute}, &wgtypes.Peer{LastHandshakeTime: old}, ""},
+		{"a keepalive seldom and a ping each minute", Peer{Keepalive: 10 * time.Minute, Heartbeat: time.Minute}, &wgtypes.Peer{LastHandshakeTime: old}, "senate: error: last shook hands 10m0s ago\n"},
 		{"where the name says", Peer{Endpoint: "hub.example.net:51820"}, &wgtypes.Peer{LastHandshakeTime: fresh, Endpoint: at("198.51.100.7:51820")}, ""},
 		{"where the name said", Peer{Endpoint: "hub.example.net:51820"}, &wgtypes.Peer{LastHandshakeTime: fresh, Endpoint: at("203.0.113.63:51820")}, "senate: warning: uses 203.0.113.63:51820, and hub.example.net:51820 is now 198.51.100.7:51820\n"},
 		{"a name that is gone", Peer{Endpoint: "gone.example.net:51820"}, &wgtypes.Peer{LastHandshakeTime: fresh}, "senate: warning: endpoint \"gone.example.net:51820\": lookup gone.example.net: no such host\n"},
@@ -62,6 +65,12 @@ func TestHealthOfPeersThatAreNotNamed(t *testing.T) {
 	require.Len(t, all, 3)
 	assert.False(t, all[0].Unnamed)
 	assert.True(t, all[1].Unnamed && all[2].Unnamed)
+	assert.NoError(t, all[1].Check().Err(), "what it does is not known here")
+
+	c.peers[testKey(2).Public()].LastHandshakeTime = time.Unix(9, 0)
+	all, err = Health(t.Context(), c, "wg0", Interface{Peers: []Peer{testPeer(2)}}, time.Unix(8, 0))
+	require.NoError(t, err)
+	assert.Zero(t, all[0].Age, "a clock that was put back")
 	assert.Less(t, all[1].PublicKey.String(), all[2].PublicKey.String())
 }
 
@@ -71,8 +80,14 @@ func TestHealthSinceAnEarlierLook(t *testing.T) {
 	later := old
 	later.Sent = 248
 	assert.True(t, later.Since(old).Stale, "it goes nowhere")
-	later.Age = time.Minute
-	assert.False(t, later.Since(old).Stale)
+	other := old
+	other.PublicKey = testKey(1).Public()
+	assert.False(t, later.Since(other).Stale, "another peer")
+	fresh := old
+	fresh.Age = time.Minute
+	assert.False(t, later.Since(fresh).Stale, "it was sent while the keys were good, and then nothing")
+	later.LastHandshake, later.Age = time.Unix(500, 0), time.Minute
+	assert.False(t, later.Since(old).Stale, "it brought on a handshake")
 }
 
 func TestHealthInJSON(t *testing.T) {

@@ -62,7 +62,7 @@ type End struct {
 	// whole seconds up to 65535. 0: off.
 	Keepalive time.Duration
 
-	// PingJob says that this end, which has no keepalive, runs [Hub.PingJob] instead.
+	// PingJob says that this guest, which has no keepalive, runs [Hub.PingJob] instead.
 	PingJob bool
 
 	// MTU of the device in bytes. 0: the program that makes the device decides.
@@ -115,13 +115,22 @@ func (h Hub) end(name string) (End, error) {
 func (e End) peer(other End, shared PresharedKey) Peer {
 	return Peer{
 		Name:         e.Name,
-		KeptAlive:    e.Keepalive > 0 || e.PingJob,
+		Heartbeat:    e.heartbeat(other),
 		PublicKey:    e.publicKey(),
 		PresharedKey: shared,
 		Endpoint:     e.Endpoint,
 		AllowedIPs:   canonical(e.allowed()),
 		Keepalive:    other.Keepalive,
 	}
+}
+
+// heartbeat is how often something passes besides the other end's keepalive.
+func (e End) heartbeat(other End) time.Duration {
+	ping := e.PingJob || other.PingJob
+	if ping && (e.Keepalive == 0 || e.Keepalive > time.Minute) {
+		return time.Minute
+	}
+	return e.Keepalive
 }
 
 func (e End) iface() string {

@@ -35,8 +35,8 @@ func TestHubIsSeenFromEachEnd(t *testing.T) {
 	assert.Equal(t, Interface{
 		Iface: "wg0", PrivateKey: testKey(1), PublicKey: testKey(1).Public(), Addresses: prefixes("172.16.1.1/24", "fd77::1/64"), ListenPort: 51820,
 		Peers: []Peer{
-			{Name: "senate", KeptAlive: true, PublicKey: testKey(2).Public(), PresharedKey: testPSK(2), AllowedIPs: prefixes("172.16.1.4/32", "192.168.14.5/32", "fd77::4/128")},
-			{Name: "laptop", KeptAlive: true, PublicKey: testKey(3).Public(), AllowedIPs: prefixes("172.16.1.5/32")},
+			{Name: "senate", Heartbeat: time.Minute, PublicKey: testKey(2).Public(), PresharedKey: testPSK(2), AllowedIPs: prefixes("172.16.1.4/32", "192.168.14.5/32", "fd77::4/128")},
+			{Name: "laptop", Heartbeat: 25 * time.Second, PublicKey: testKey(3).Public(), AllowedIPs: prefixes("172.16.1.5/32")},
 		},
 	}, router)
 
@@ -53,6 +53,7 @@ func TestHubIsSeenFromEachEnd(t *testing.T) {
 	senate, err := aHub().Interface("senate")
 	require.NoError(t, err)
 	assert.Equal(t, testPSK(2), senate.Peers[0].PresharedKey)
+	assert.Equal(t, time.Minute, senate.Peers[0].Heartbeat, "its own ping job")
 
 	_, err = aHub().Interface("nobody")
 	assert.ErrorIs(t, err, os.ErrNotExist)
@@ -91,6 +92,7 @@ func TestHubValidate(t *testing.T) {
 		{"no address", "laptop", "no address", Error, func(h *Hub) { h.Guests[1].Addresses = nil }},
 		{"an address that is none", "laptop", "no prefix", Error, func(h *Hub) { h.Guests[1].Addresses = []netip.Prefix{{}} }},
 		{"a default route as an address", "laptop", "no address of one machine", Error, func(h *Hub) { h.Guests[1].Addresses = prefixes("0.0.0.0/0") }},
+		{"an address in a network of everything", "laptop", "no address of one machine", Error, func(h *Hub) { h.Guests[1].Addresses = prefixes("172.16.1.5/0") }},
 		{"an allowed prefix that is none", "laptop", "no prefix", Error, func(h *Hub) { h.Guests[1].AllowedIPs = []netip.Prefix{{}} }},
 		{"an allowed prefix with host bits", "laptop", "WireGuard reads 192.168.1.0/24", Warning, func(h *Hub) { h.Guests[1].AllowedIPs = prefixes("172.16.1.5/32", "192.168.1.7/24") }},
 		{"a device's name with 16 bytes", "laptop", "15 bytes", Error, func(h *Hub) { h.Guests[1].Iface = "wg01234567890123" }},
@@ -103,7 +105,9 @@ func TestHubValidate(t *testing.T) {
 			h.Router.Addresses, h.Guests[1].Addresses = prefixes("fd77::1/64"), prefixes("172.16.1.5/24")
 		}},
 		{"a key file with a blank", "senate", "absolute path", Error, func(h *Hub) { h.Guests[0].KeyFile = "/etc/a b" }},
-		{"a router with a preshared key", "router", "belongs to the guest", Error, func(h *Hub) { h.Router.PresharedKey = testPSK(1) }},
+		{"a router with a preshared key", "router", "belongs to a guest", Error, func(h *Hub) { h.Router.PresharedKey = testPSK(1) }},
+		{"a router with a ping job", "router", "belongs to a guest", Error, func(h *Hub) { h.Router.PingJob = true }},
+		{"a guest that is the router's way out", "laptop", "is cut off", Warning, func(h *Hub) { h.Guests[1].AllowedIPs = prefixes("0.0.0.0/0") }},
 		{"a guest behind a translator of addresses", "senate", "* * * * * /sbin/ping -n -c 1 172.16.1.1 >/dev/null 2>&1", Warning, func(h *Hub) { h.Guests[0].PingJob = false }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -127,9 +131,6 @@ func TestHubAccepts(t *testing.T) {
 		"ends with one address each, routed to each other": func(h *Hub) {
 			h.Router.Addresses, h.Guests = prefixes("172.16.1.1/32"), h.Guests[1:]
 			h.Guests[0].Addresses = prefixes("172.16.9.5/32")
-		},
-		"a guest that is everybody's way out": func(h *Hub) {
-			h.Guests[1].AllowedIPs = prefixes("0.0.0.0/0")
 		},
 		"a router behind a translator, and guests that are not": func(h *Hub) {
 			h.Router.Endpoint = ""

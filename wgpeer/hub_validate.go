@@ -23,13 +23,13 @@ func (h Hub) Validate() Problems {
 	for _, guest := range h.Guests {
 		guests = append(guests, guest.allowed()...)
 	}
-	c.reach(h.Router, slices.Concat(networks, h.Router.allowed()))
-	routed := slices.Concat(networks, guests)
+	c.reach(h.Router, prefixSet(canonical(slices.Concat(networks, h.Router.allowed()))))
+	routed := prefixSet(canonical(slices.Concat(networks, guests)))
 	for _, guest := range h.Guests {
 		c.reach(guest, routed)
 	}
-	if !h.Router.PresharedKey.IsZero() {
-		c.add(h.Router.title(), Error, "a preshared key belongs to the guest that shares it")
+	if !h.Router.PresharedKey.IsZero() || h.Router.PingJob {
+		c.add(h.Router.title(), Error, "a preshared key or a ping job belongs to a guest")
 	}
 	if err := disjoint(h.claims()); err != nil {
 		c.refused("hub", err)
@@ -141,7 +141,7 @@ func (c *hubCheck) values(end End) {
 
 // reach looks at the way to an end. Who sends to it has the prefixes routed into the
 // tunnel.
-func (c *hubCheck) reach(end End, routed []netip.Prefix) {
+func (c *hubCheck) reach(end End, routed map[netip.Prefix]bool) {
 	if end.Endpoint == "" {
 		return
 	}
@@ -154,9 +154,9 @@ func (c *hubCheck) reach(end End, routed []netip.Prefix) {
 	if end.ListenPort == 0 {
 		c.add(name, Error, "is reached at %s and has no listen port: the kernel would choose another at each start", end.Endpoint)
 	}
-	for _, p := range routed {
-		if p.Bits() != 0 && p.Contains(place.addr) {
-			c.add(name, Error, "the endpoint %s lies inside the tunnel, in %s: the tunnel's own packets would go into it", end.Endpoint, p.Masked())
+	for bits := place.addr.BitLen(); bits > 0; bits-- { // a default route is kept from that
+		if p, err := place.addr.Prefix(bits); err == nil && routed[p] {
+			c.add(name, Error, "the endpoint %s lies inside the tunnel, in %s: the tunnel's own packets would go into it", end.Endpoint, p)
 			return
 		}
 	}
@@ -167,6 +167,9 @@ func (c *hubCheck) tunnel(guest End) {
 	name := guest.title()
 	if guest.Endpoint == "" && c.Router.Endpoint == "" {
 		c.add(name, Error, "neither it nor the router has an endpoint: nobody can begin")
+	}
+	if slices.ContainsFunc(guest.allowed(), isDefault) {
+		c.add(name, Warning, "the router's default route leads to it: who is logged in to the router over another one is cut off")
 	}
 	if err := sharedPrefix(guest.Addresses, c.Router.Addresses); err != nil {
 		c.refused(name, err)

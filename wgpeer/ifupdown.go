@@ -20,11 +20,14 @@ const defaultTable = 51820
 // see [Interface.WGQuick].
 //
 // Every start begins with a new device, so one that failed half-way leaves nothing
-// that would be in the way of the next. Peers' AllowedIPs become routes, but for what
-// the device's own networks hold. A default route goes into a table of its own, which
-// the tunnel's own packets, marked with FwMark (0: 51820), do not use, as wg-quick has
-// it; routes of the main table that are no default routes come first. Where that is
-// IPv4's, the kernel's reverse path filter is loosened (net.ipv4.conf.all.rp_filter is 2
+// that would be in the way of the next; "ifdown --force" takes away what it made. A
+// device of that name that is not WireGuard's is left alone, and the start fails.
+//
+// Peers' AllowedIPs become routes, but for what the device's own networks hold. A
+// default route goes into a table of its own, which the tunnel's own packets, marked
+// with FwMark (0: 51820), do not use, as wg-quick has it; routes of the main table that
+// are no default routes come first. Answers to who came in over the old default route
+// go into the tunnel then: whoever is logged in that way is cut off. Where it is IPv4's, the kernel's reverse path filter is loosened (net.ipv4.conf.all.rp_filter is 2
 // then, and stays so): a strict one drops the answers to the tunnel's packets, and
 // src_valid_mark does not change that unless a packet filter marks them.
 //
@@ -76,7 +79,7 @@ func (i Interface) uses(f family) bool {
 func (i Interface) linkLines() []string {
 	lines := []string{
 		"# What a failed start left behind goes first.",
-		"pre-up ip link delete dev $IFACE 2>/dev/null || true",
+		"pre-up ! wg show $IFACE >/dev/null 2>&1 || ip link delete dev $IFACE",
 		"pre-up ip link add dev $IFACE type wireguard",
 		"pre-up wg setconf $IFACE " + i.configPath(),
 	}
@@ -95,7 +98,7 @@ func (i Interface) linkLines() []string {
 // familyLines are the addresses and routes of a family. Those go with the device;
 // rules do not, and are taken away by name.
 func (i Interface) familyLines(f family) []string {
-	var lines, undo []string
+	var lines []string
 	for _, p := range i.Addresses {
 		if f.has(p.Addr()) {
 			lines = append(lines, fmt.Sprintf("up %s address add %s dev $IFACE", f.ip, p))
@@ -113,16 +116,19 @@ func (i Interface) familyLines(f family) []string {
 			lines = append(lines, "pre-up sysctl -q net.ipv4.conf.all.rp_filter=2")
 		}
 		lines = append(lines, fmt.Sprintf("up %s route add %s dev $IFACE table %d", f.ip, p, i.table()))
-		// A rule goes before those that are there already.
-		for _, rule := range []string{
-			fmt.Sprintf("not fwmark %d table %d", i.table(), i.table()),
-			"table main suppress_prefixlength 0",
-		} {
-			lines = append(lines, fmt.Sprintf("pre-up %s rule delete %s 2>/dev/null || true", f.ip, rule), fmt.Sprintf("up %s rule add %s", f.ip, rule))
-			undo = append(undo, fmt.Sprintf("down %s rule delete %s || true", f.ip, rule))
-		}
+		// The mark tells the second rule from that of another tunnel. What a failed start
+		// left goes only now: without the route, table and rules would be another's.
+		table := fmt.Sprintf("not fwmark %d table %d", i.table(), i.table())
+		main := fmt.Sprintf("not fwmark %d table main suppress_prefixlength 0", i.table())
+		lines = append(lines,
+			fmt.Sprintf("up %s rule delete %s 2>/dev/null || true", f.ip, table),
+			fmt.Sprintf("up %s rule delete %s 2>/dev/null || true", f.ip, main),
+			fmt.Sprintf("up %s rule add %s", f.ip, table),
+			fmt.Sprintf("up %s rule add %s", f.ip, main), // before the one before it
+			fmt.Sprintf("down %s rule delete %s || true", f.ip, table),
+			fmt.Sprintf("down %s rule delete %s || true", f.ip, main))
 	}
-	return append(lines, undo...)
+	return lines
 }
 
 // routes are the prefixes that lead into the device besides its own networks'.

@@ -49,9 +49,10 @@ type Peer struct {
 	// Name is for people: a file has it as a comment before the peer's keys.
 	Name string
 
-	// KeptAlive says that the peer itself sends something now and then, so that an
-	// old handshake means that it is gone. Only Health asks; no file has it.
-	KeptAlive bool
+	// Heartbeat is how often something passes besides our own Keepalive, such as the
+	// peer's, so that an old handshake means that it is gone. 0: nothing has to. Only
+	// Health asks; no file has it.
+	Heartbeat time.Duration
 
 	PublicKey PublicKey
 

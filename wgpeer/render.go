@@ -14,7 +14,9 @@ func (i Interface) configPath() string { return path.Join("/etc/wireguard", i.If
 // WGQuick renders /etc/wireguard/IFACE.conf for wg-quick(8), which makes the device,
 // its addresses and its routes: for a host whose tunnel systemd starts, as
 // wg-quick@IFACE, or a person by hand. Where ifupdown is to do that, see
-// [Interface.Setconf]: a host has one of the two, and the path is the same.
+// [Interface.Setconf]: a host has one of the two, and the path is the same. A peer with
+// a default route gets the answers to who came in over the old one as well: whoever is
+// logged in that way is cut off.
 //
 // A *[ValueError] says what the file cannot hold, or that there is no private key.
 func (i Interface) WGQuick() (Output, error) {

@@ -52,6 +52,35 @@ func TestSysctl(t *testing.T) {
 	assert.Equal(t, "net.ipv4.ip_forward = 1\n", string(out.Data))
 }
 
+func TestIfupdownText(t *testing.T) {
+	i := Interface{
+		Iface: "wg0", KeyFile: "/etc/wireguard/wg0.key", FwMark: 7, Addresses: prefixes("172.16.1.4/24"),
+		Peers: []Peer{testPeer(1, "0.0.0.0/0", "172.16.0.0/16", "172.16.1.0/25")},
+	}
+	out, err := i.Ifupdown()
+	require.NoError(t, err)
+	assert.Equal(t, `auto wg0
+iface wg0 inet manual
+	# What a failed start left behind goes first.
+	pre-up ! wg show $IFACE >/dev/null 2>&1 || ip link delete dev $IFACE
+	pre-up ip link add dev $IFACE type wireguard
+	pre-up wg setconf $IFACE /etc/wireguard/wg0.conf
+	pre-up wg set $IFACE private-key /etc/wireguard/wg0.key
+	pre-up ip link set dev $IFACE up
+	down ip link delete dev $IFACE || true
+	up ip -4 address add 172.16.1.4/24 dev $IFACE
+	pre-up sysctl -q net.ipv4.conf.all.rp_filter=2
+	up ip -4 route add 0.0.0.0/0 dev $IFACE table 7
+	up ip -4 rule delete not fwmark 7 table 7 2>/dev/null || true
+	up ip -4 rule delete not fwmark 7 table main suppress_prefixlength 0 2>/dev/null || true
+	up ip -4 rule add not fwmark 7 table 7
+	up ip -4 rule add not fwmark 7 table main suppress_prefixlength 0
+	down ip -4 rule delete not fwmark 7 table 7 || true
+	down ip -4 rule delete not fwmark 7 table main suppress_prefixlength 0 || true
+	up ip -4 route add 172.16.0.0/16 dev $IFACE
+`, string(out[0].Data))
+}
+
 func TestRendersRefuse(t *testing.T) {
 	for name, change := range map[string]func(i *Interface){
 		"no key":                             func(i *Interface) { i.PrivateKey = PrivateKey{} },
@@ -211,6 +240,13 @@ func (h tunnelHost) words(argv ...string) []string {
 
 func (h tunnelHost) do(t testing.TB, argv ...string) string { return h.Run(t, h.words(argv...)...) }
 
+func (h tunnelHost) fails(t testing.TB, argv ...string) {
+	t.Helper()
+	words := h.Command(h.words(argv...)...)
+	out, err := exec.Command(words[0], words[1:]...).CombinedOutput()
+	require.Error(t, err, "%s", out)
+}
+
 // shows is all that a fragment can change. Addresses of a link's own are left out: the
 // daemon's device has one, by the kernel's choice.
 func (h tunnelHost) shows(t testing.TB) string {
@@ -289,12 +325,15 @@ fd77::/64 dev wgrt proto kernel metric 256 pref medium
 
 	// A start that fails half-way is not in the way of the next.
 	require.NoError(t, os.Rename(i.KeyFile, i.KeyFile+".away"))
-	words := h.Command(h.words("ifup", "wgrt")...)
-	out, err := exec.Command(words[0], words[1:]...).CombinedOutput()
-	require.Error(t, err, "%s", out)
+	h.fails(t, "ifup", "wgrt")
 	require.NoError(t, os.Rename(i.KeyFile+".away", i.KeyFile))
 	h.do(t, "ifup", "wgrt")
 	isUp()
 	h.do(t, "ifdown", "wgrt")
 	assert.Equal(t, before, h.shows(t))
+
+	// A device that is not WireGuard's is not ours to delete.
+	h.Run(t, "ip", "link", "add", "wgrt", "type", "veth", "peer", "name", "other")
+	h.fails(t, "ifup", "wgrt")
+	h.Run(t, "ip", "link", "delete", "wgrt")
 }

@@ -63,6 +63,7 @@ func TestIfupdownSendsAllButTheTunnelThroughIt(t *testing.T) {
 	_, err = conf.Save(t.Context(), "/")
 	require.NoError(t, err)
 	h := newTunnelHost(t, guest, i)
+	guest.Run(t, "ip", "rule", "add", "table", "main", "suppress_prefixlength", "0") // another tunnel's, by wg-quick
 	before := h.shows(t)
 	for _, strict := range []string{"0", "1", "2"} {
 		guest.Sysctl(t, "net.ipv4.conf.all.rp_filter", strict)
@@ -85,12 +86,13 @@ default via 203.0.113.63 dev up0
 default dev wggs table 51820 metric 1024 pref medium
 fd77::/64 dev wggs proto kernel metric 256 pref medium
 0: from all lookup local
-32764: from all lookup main suppress_prefixlength 0
-32765: not from all fwmark 0xca6c lookup 51820
+32763: not from all fwmark 0xca6c lookup main suppress_prefixlength 0
+32764: not from all fwmark 0xca6c lookup 51820
+32765: from all lookup main suppress_prefixlength 0
 32766: from all lookup main
 32767: from all lookup default
 0: from all lookup local
-32764: from all lookup main suppress_prefixlength 0
+32764: not from all fwmark 0xca6c lookup main suppress_prefixlength 0
 32765: not from all fwmark 0xca6c lookup 51820
 32766: from all lookup main
 `, h.shows(t))
@@ -98,6 +100,22 @@ fd77::/64 dev wggs proto kernel metric 256 pref medium
 		h.do(t, "ifdown", "wggs")
 		assert.Equal(t, before, h.shows(t))
 	}
+
+	// A start that fails at its end.
+	guest.Sysctl(t, "net.ipv6.conf.default.disable_ipv6", "1")
+	h.fails(t, "ifup", "wggs")
+	assert.Contains(t, h.shows(t), "lookup 51820")
+	h.do(t, "ifdown", "--force", "wggs")
+	assert.Equal(t, before, h.shows(t))
+	guest.Sysctl(t, "net.ipv6.conf.default.disable_ipv6", "0")
+
+	// The table is another tunnel's.
+	guest.Run(t, "ip", "route", "add", "default", "dev", "up0", "table", "51820")
+	guest.Run(t, "ip", "rule", "add", "not", "fwmark", "51820", "table", "51820")
+	others := h.shows(t)
+	h.fails(t, "ifup", "wggs")
+	guest.Run(t, "ip", "link", "delete", "wggs")
+	assert.Equal(t, others, h.shows(t))
 }
 
 // A running session keeps its counters and its keys when peers beside it come and go,

@@ -138,7 +138,7 @@ func validPrefix(field string, p netip.Prefix) error {
 		return &ValueError{Field: field, Value: p.String(), Reason: "is no prefix"}
 	case p.Addr().Is4In6():
 		return &ValueError{Field: field, Value: p.String(), Reason: "is IPv4 written as IPv6"}
-	case field == "Address" && (p.Addr().IsUnspecified() || p.Addr().IsMulticast()):
+	case field == "Address" && (isDefault(p) || p.Addr().IsUnspecified() || p.Addr().IsMulticast()):
 		return &ValueError{Field: field, Value: p.String(), Reason: "is no address of one machine"}
 	}
 	return nil
@@ -179,8 +179,8 @@ type claim struct {
 func disjoint(peers []Peer) error {
 	var claims []claim
 	for i, p := range peers {
-		for _, prefix := range p.AllowedIPs {
-			claims = append(claims, claim{prefix.Masked(), i})
+		for _, prefix := range p.prefixes() {
+			claims = append(claims, claim{prefix, i})
 		}
 	}
 	// In this order a prefix follows all that hold it, and those are a stack.

@@ -26,7 +26,7 @@ import (
 )
 
 // ErrStale is returned by a save when the file is not what was read any more.
-var ErrStale = errors.New("file changed since it was read")
+var ErrStale = errors.New("changed since it was read")
 
 // A File is a text as it was read, and the place it came from.
 type File struct {
