@@ -142,6 +142,8 @@ var oddFiles = []oddFile{
 	{name: "wg-quick without blanks", text: "[interface]\naddress=10.77.0.1\n  mtu=1380  # of the line\n"},
 	{name: "wg-quick in a section with blanks", text: "[ Interface ]\nAddress = 10.77.0.1/24\n"},
 	{name: "wg-quick in a section with blanks, and its own", text: "[ Interface ]\nFwMark = 3\n[Interface]\nAddress = 10.77.0.1/24\n"},
+	{name: "wg-quick behind what is no section to wg", text: "[Interface]=\nAddress = 10.77.0.1/24\n"},
+	{name: "the same in a peer", text: peerWith("[interface] = x\nMTU = 1380\n")},
 	{name: "a word of wg-quick with blanks", text: "[Interface]\nAdd ress = 10.77.0.1/24\n"},
 	{name: "wg-quick in a peer", text: "[Interface]\nAddress = 10.77.0.1/24\n" + peerWith("MTU = 1380\n")},
 	{name: "wg-quick before the first section", text: "Address = 10.77.0.1/24\n[Interface]\n"},
