@@ -28,6 +28,7 @@ func TestCheck(t *testing.T) {
 		{"endpoint port 0", head + annas + "Endpoint = 192.0.2.1:0", "wg0.conf:6:12: error: nothing can be sent to port 0"},
 		{"no brackets", head + annas + "Endpoint = 2001:db8::1:51820", "wg0.conf:6:12: warning: wg takes what is behind the last colon for the port: write [2001:db8::1]:51820"},
 		{"repeated key", head + "FwMark = 1\nFwMark = 1\nFwMark = 2\n", "wg0.conf:4:10: warning: FwMark is in line 3 already\nwg0.conf:5:10: error: FwMark is in line 3 already, which this one overrides"},
+		{"repeated key in repeated sections", head + "ListenPort = 1\n[Peer]\nPublicKey = ANNA\nAllowedIPs = ::/0\n[Interface]\nListenPort = 2\n", "wg0.conf:8:14: error: ListenPort is in line 3 already, which this one overrides"},
 		{"repeated peer", head + annas + annas, "wg0.conf:6:1: error: the peer has a section in line 3 already, whose AllowedIPs this one replaces"},
 		{"own key", head + strings.Replace(annas, "ANNA", "SELF", 1), "wg0.conf:4:13: error: this is the interface itself: wg ignores the peer"},
 		{"key of zeros", head + strings.Replace(annas, "ANNA", "ZEROS", 1), "wg0.conf:4:13: error: the key of zeros is nobody's"},

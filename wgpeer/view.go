@@ -45,14 +45,17 @@ func (f *File) view() *view {
 	v.sections = sections(f.lines, func(line, col int, message string) {
 		v.refused = append(v.refused, Problem{File: v.file, Line: line, Col: col, Severity: Error, Message: message})
 	})
+	var device []*setting
 	for _, s := range v.sections {
-		v.repeated(s)
 		if s.peer {
+			v.repeated(s.settings)
 			v.readPeer(s, f.lines)
 		} else {
-			v.readInterface(s)
+			device = append(device, s.settings...)
 		}
 	}
+	v.repeated(device)
+	v.readInterface(device)
 	v.PublicKey = v.PrivateKey.Public()
 	v.refused.Sort()
 	return v
@@ -79,10 +82,10 @@ func (v *view) note(set *setting, severity Severity, format string, args ...any)
 	v.odd = append(v.odd, Problem{File: v.file, Line: set.line + 1, Col: set.col(), Severity: severity, Message: fmt.Sprintf(format, args...)})
 }
 
-// repeated notes keys of which a section has more than it uses.
-func (v *view) repeated(s *section) {
+// repeated notes keys that are there more often than they are used.
+func (v *view) repeated(settings []*setting) {
 	first := map[string]*setting{}
-	for _, set := range s.settings {
+	for _, set := range settings {
 		switch set.key {
 		case "AllowedIPs", "Address", "DNS", "PreUp", "PostUp", "PreDown", "PostDown":
 			continue
@@ -99,8 +102,8 @@ func (v *view) repeated(s *section) {
 
 var errNotAKey = errors.New(notAKey)
 
-func (v *view) readInterface(s *section) {
-	for _, set := range s.settings {
+func (v *view) readInterface(settings []*setting) {
+	for _, set := range settings {
 		var err error
 		switch set.key {
 		case "PrivateKey":
