@@ -72,11 +72,13 @@ wg0.conf:11:12: error: Endpoint: "x" has no port`},
 }
 
 func TestErrorsSayWhereAndHoldNoSecret(t *testing.T) {
-	_, err := parse(t, fill.Replace("[Interface]\nPrivateKey = OWNx\n[Peer]\nPresharedKey =\tPSK=\nPSK\nPublicKey = ANNA\nAllowedIPs = 10.77.0.2,\n")).Interface()
+	_, err := parse(t, fill.Replace("[Interface]\nPrivateKey = OWNx\n[Peer]\nPresharedKey =\tPSK=\nPSK\nPublicKey = ANNA\nAllowedIPs = 10.77.0.2,\nAllowedIPs = PSK\nEndpoint = OWN:51820\n")).Interface()
 	assert.EqualError(t, err, `wg0.conf:2:14: PrivateKey: a key is 44 characters of base64, such as "wg genkey" writes
 wg0.conf:4:16: PresharedKey: a key is 44 characters of base64, such as "wg genkey" writes
 wg0.conf:5:1: wg does not know this line
-wg0.conf:7:14: AllowedIPs: "" is no address`)
+wg0.conf:7:14: AllowedIPs: "" is no address
+wg0.conf:8:14: AllowedIPs: this is a key
+wg0.conf:9:12: Endpoint: this is a key`)
 	parseErr, ok := errors.AsType[*ParseError](err)
 	require.True(t, ok)
 	assert.Equal(t, 2, parseErr.Line)

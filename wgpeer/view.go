@@ -71,9 +71,13 @@ func (v *view) quick() bool {
 	})
 }
 
-// refuse notes that wg or wg-quick refuses a setting.
+// refuse notes that wg or wg-quick refuses a setting. A key in the wrong place may
+// be a secret.
 func (v *view) refuse(set *setting, err error) {
 	set.bad = true
+	if err != errNotAKey && keyLike.MatchString(set.value) {
+		err = errors.New("this is a key")
+	}
 	v.refused = append(v.refused, Problem{File: v.file, Line: set.line + 1, Col: set.col(), Severity: Error, Message: set.key + ": " + err.Error()})
 }
 
