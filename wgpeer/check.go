@@ -65,8 +65,7 @@ func (v *view) checkCommands(lines []string) {
 		for _, set := range find(quick, key) {
 			line := lines[set.line]
 			command, _, cut := strings.Cut(line, "#")
-			quoted := strings.Count(command, `"`)%2 == 1 || strings.Count(command, `'`)%2 == 1
-			if cut && (quoted || strings.TrimRight(command, space) == command) {
+			if cut && inWord(command[set.start:]) {
 				v.odd = append(v.odd, Problem{
 					File: v.file, Line: set.line + 1, Col: len(command) + 1, Severity: Error,
 					Message: "wg-quick cuts the command here: it cannot hold a #",
@@ -74,6 +73,30 @@ func (v *view) checkCommands(lines []string) {
 			}
 		}
 	}
+}
+
+// inWord reports whether a command of the shell ends inside a word, where a # would
+// begin no comment: behind anything but a blank or an operator, or in quotes.
+func inWord(command string) bool {
+	var quote rune
+	word, escaped := false, false
+	for _, c := range command {
+		switch {
+		case escaped:
+			escaped = false
+		case c == '\\' && quote != '\'':
+			word, escaped = true, true
+		case quote != 0:
+			if c == quote {
+				quote = 0
+			}
+		case c == '"' || c == '\'':
+			word, quote = true, c
+		default:
+			word = !strings.ContainsRune(" \t;&|()<>", c)
+		}
+	}
+	return word || escaped
 }
 
 // checkAllowed looks for prefixes that peers share.

@@ -41,6 +41,8 @@ func TestCheck(t *testing.T) {
 		{"no addresses", head + "[Peer]\nPublicKey = ANNA\n", "wg0.conf:4:13: warning: the peer has no AllowedIPs: nothing goes to it, and what comes from it is dropped"},
 		{"SaveConfig", head + "SaveConfig = true\n", "wg0.conf:3:14: warning: wg-quick down writes the file anew from the device: comments, names and edits are lost"},
 		{"a command that is cut", head + "PostUp = true # so\nPostUp = echo a#b\nPostUp = echo 'a # b'\n", "wg0.conf:4:16: error: wg-quick cuts the command here: it cannot hold a #\nwg0.conf:5:18: error: wg-quick cuts the command here: it cannot hold a #"},
+		{"a command before a comment", head + "PostUp = # none\nPostUp = echo \"it's\" \\' 'a\\' # so\nPostUp = (true;#)\n", ""},
+		{"a command that is cut in quotes", head + "PostUp = echo \"a' # b\"\nPostUp = echo a\\ # b\nPostUp = echo \"\\\" # b\"\n", "wg0.conf:3:19: error: wg-quick cuts the command here: it cannot hold a #\nwg0.conf:4:18: error: wg-quick cuts the command here: it cannot hold a #\nwg0.conf:5:19: error: wg-quick cuts the command here: it cannot hold a #"},
 		{"an address twice", head + "Address = 10.77.0.1/24, 10.77.0.1/24\n", "wg0.conf:3:11: error: 10.77.0.1/24 is in line 3 already: ip(8) refuses it, and wg-quick gives up"},
 
 		{"no PublicKey", head + "[Peer] # Anna\n", "wg0.conf:3:1: error: [Peer]: has no PublicKey"},
