@@ -45,10 +45,10 @@ func (v *view) checkKeys() {
 	all, _ := v.interfaces()
 	private := find(all, "PrivateKey")
 	switch {
-	case v.PrivateKey.IsZero() && v.KeyFile == "" && !v.setsKey && !slices.ContainsFunc(private, isBad):
+	case v.PrivateKey.IsZero() && v.setsKey == nil && !slices.ContainsFunc(private, isBad):
 		v.noteFile(Warning, "has no PrivateKey: setconf takes away the one that the device has")
-	case !v.PrivateKey.IsZero() && v.KeyFile != "":
-		v.note(private[len(private)-1], Warning, "the key in %s takes the place of this one", v.KeyFile)
+	case !v.PrivateKey.IsZero() && v.setsKey != nil:
+		v.note(private[len(private)-1], Warning, "the command in line %d sets another key after this one", v.setsKey.line+1)
 	}
 	if v.PublicKey == (PublicKey{}) {
 		return

@@ -21,7 +21,7 @@ type view struct {
 	allowed  []allowedIP
 	counts   map[PublicKey]*section // whose AllowedIPs count
 	saves    *setting               // SaveConfig, if it is true
-	setsKey  bool                   // a command has the word private-key
+	setsKey  *setting               // a command that gives the device its key
 	addsAddr map[netip.Prefix]int   // the line of each Address, from 0
 }
 
@@ -134,11 +134,12 @@ func (v *view) readInterface(settings []*setting) {
 			} else {
 				v.saves = nil
 			}
-		case "PreUp", "PostUp", "PreDown", "PostDown":
+		case "PostUp": // "wg setconf" would undo an earlier one
 			if path, ok := v.keyFile(set); ok {
 				v.KeyFile = path
-			} else if strings.Contains(set.value, "private-key") {
-				v.setsKey = true
+			}
+			if strings.Contains(set.value, "private-key") {
+				v.setsKey = set
 			}
 		}
 		if err != nil && !set.bad {
@@ -175,7 +176,7 @@ func (v *view) readAddresses(set *setting) error {
 // keyFile returns the path in a line "PostUp = wg set %i private-key PATH".
 func (v *view) keyFile(set *setting) (path string, ok bool) {
 	words := strings.Fields(set.value)
-	if set.key != "PostUp" || len(words) != 5 || words[0] != "wg" || words[1] != "set" || words[3] != "private-key" {
+	if len(words) != 5 || words[0] != "wg" || words[1] != "set" || words[3] != "private-key" {
 		return "", false
 	}
 	path = words[4]
