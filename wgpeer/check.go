@@ -9,7 +9,8 @@ import (
 
 // Check returns what wg or wg-quick refuses, ignores or misreads in the file
 // (Error), and what works and is probably not meant (Warning). A file that was
-// opened is looked at on disk too: others must not be able to read a secret.
+// opened is looked at on disk too: others must not be able to read a secret, or to
+// write.
 func (f *File) Check() Problems {
 	v := f.view()
 	v.checkKeys()
@@ -21,11 +22,7 @@ func (f *File) Check() Problems {
 	if v.saves != nil {
 		v.note(v.saves, Warning, "wg-quick down writes the file anew from the device: comments, names and edits are lost")
 	}
-	if f.path != "" && f.hasSecret(v) {
-		if info, err := os.Stat(f.path); err == nil && info.Mode()&0o004 != 0 {
-			v.noteFile(Warning, "holds a secret and everybody can read it: set its mode to 0600")
-		}
-	}
+	v.checkMode(f.path)
 	problems := append(v.refused, v.odd...)
 	problems.Sort()
 	return problems
@@ -36,8 +33,17 @@ func (v *view) noteFile(severity Severity, message string) {
 	v.odd = append(v.odd, Problem{File: v.file, Severity: severity, Message: message})
 }
 
-func (f *File) hasSecret(v *view) bool {
-	return !v.PrivateKey.IsZero() || slices.ContainsFunc(v.Peers, func(p Peer) bool { return !p.PresharedKey.IsZero() })
+// checkMode looks at the file on disk, if there is one.
+func (v *view) checkMode(path string) {
+	info, err := os.Stat(path)
+	secret := !v.PrivateKey.IsZero() || slices.ContainsFunc(v.Peers, func(p Peer) bool { return !p.PresharedKey.IsZero() })
+	switch {
+	case path == "" || err != nil:
+	case info.Mode()&0o002 != 0:
+		v.noteFile(Warning, "everybody can write it: set its mode to 0600")
+	case info.Mode()&0o004 != 0 && secret:
+		v.noteFile(Warning, "holds a secret and everybody can read it: set its mode to 0600")
+	}
 }
 
 // checkKeys looks for the interface's own key.

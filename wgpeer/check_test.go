@@ -99,6 +99,7 @@ func TestCheckOfNamesAndModes(t *testing.T) {
 		{"wg0.conf", "[Interface]\nPrivateKey = OWN\n", 0o640, ""},
 		{"wg0.conf", "[Interface]\nPrivateKey = OWN\n", 0o644, "wg0.conf: warning: holds a secret and everybody can read it: set its mode to 0600\n"},
 		{"wg0.conf", "[Interface]\nPostUp = wg set %i private-key /key\n", 0o644, ""},
+		{"wg0.conf", "[Interface]\nPostUp = wg set %i private-key /key\n", 0o602, "wg0.conf: warning: everybody can write it: set its mode to 0600\n"},
 		{"wg0.conf", "[Interface]\nPostUp = wg set %i private-key /key\n[Peer]\nPublicKey=ANNA\nPresharedKey=PSK\nAllowedIPs=::/0\n", 0o604, "wg0.conf: warning: holds a secret and everybody can read it: set its mode to 0600\n"},
 		{"a-very-long-name.conf", "[Interface]\nPrivateKey = OWN\n", 0o600, ""},
 		{"a-very-long-name.conf", "[Interface]\nPrivateKey = OWN\nMTU = 1380", 0o600, "a-very-long-name.conf: error: wg-quick takes the interface's name from the file's: at most 15 of letters, digits and _=+.-, and .conf\n"},
