@@ -107,15 +107,19 @@ func (f *File) RemovePeer(key PublicKey) bool {
 }
 
 // SetInterface makes the file say what an interface is, but for its Peers. Iface,
-// which is the file's name, is not used, nor is PublicKey, unless it is not that of
-// PrivateKey. Where neither PrivateKey nor KeyFile is known, the file keeps those it
-// has; otherwise it has what is known alone: KeyFile is "PostUp = wg set %i
-// private-key PATH". Addresses, MTU and KeyFile are for wg-quick; a file that has
-// them is of no use to "wg setconf".
+// which is the file's name, is not used. Where neither PrivateKey nor KeyFile is
+// known, the file keeps those it has; otherwise it has what is known alone: KeyFile
+// is "PostUp = wg set %i private-key PATH". Addresses, MTU and KeyFile are for
+// wg-quick; a file that has them is of no use to "wg setconf".
 //
-// SetInterface refuses with a [*ValueError] what the file cannot hold.
+// SetInterface refuses with a [*ValueError] what the file cannot hold, and a
+// PublicKey that is not that of the private key.
 func (f *File) SetInterface(want Interface) error {
 	now := f.view()
+	keep := want.PrivateKey.IsZero() && want.KeyFile == ""
+	if keep {
+		want.PrivateKey, want.KeyFile = now.PrivateKey, now.KeyFile
+	}
 	all, _ := now.interfaces()
 	if !anyBad(all) && sameInterface(want, now.Interface) {
 		return nil
@@ -137,7 +141,7 @@ func (f *File) SetInterface(want Interface) error {
 	if want.FwMark != 0 {
 		mark = fmt.Sprintf("%#x", want.FwMark)
 	}
-	if !want.PrivateKey.IsZero() || want.KeyFile != "" {
+	if !keep {
 		e.single(all, last, "PrivateKey", want.PrivateKey.Reveal(), want.PrivateKey == v.PrivateKey)
 	}
 	e.single(all, last, "ListenPort", port, want.ListenPort == v.ListenPort)
@@ -150,8 +154,7 @@ func (f *File) SetInterface(want Interface) error {
 }
 
 func sameInterface(want, have Interface) bool {
-	unknown := want.PrivateKey.IsZero() && want.KeyFile == ""
-	return (unknown || want.PrivateKey == have.PrivateKey && want.KeyFile == have.KeyFile) &&
+	return want.PrivateKey == have.PrivateKey && want.KeyFile == have.KeyFile &&
 		(want.PublicKey == PublicKey{} || want.PublicKey == have.PublicKey) &&
 		want.ListenPort == have.ListenPort && want.FwMark == have.FwMark && want.MTU == have.MTU &&
 		sameKeys(prefixSet(want.Addresses), prefixSet(have.Addresses))
@@ -199,7 +202,7 @@ func (e *edit) setQuick(v *view, quick []*section, want Interface) {
 		mtu = strconv.Itoa(want.MTU)
 	}
 	e.single(quick, last, "MTU", mtu, want.MTU == v.MTU)
-	if want.PrivateKey.IsZero() && want.KeyFile == "" || want.KeyFile == v.KeyFile {
+	if want.KeyFile == v.KeyFile {
 		return
 	}
 	for _, set := range find(quick, "PostUp") {
