@@ -2,6 +2,7 @@ package wgpeer
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -37,7 +38,7 @@ func (f *File) SetPeer(p Peer) error {
 		}
 		p.Endpoint = end.text
 	}
-	e := &edit{lines: f.lines}
+	e := newEdit(f.lines)
 	if !ok {
 		if comment("#"+p.Name) != p.Name {
 			return &ValueError{Field: "Name", Value: p.Name, Reason: "a name in a comment does not begin with # or a blank, end with a blank, or hold a ="}
@@ -98,7 +99,7 @@ func (f *File) RemovePeer(key PublicKey) bool {
 	if _, ok := v.peerAt[key]; !ok {
 		return false
 	}
-	e := &edit{lines: f.lines}
+	e := newEdit(f.lines)
 	for _, s := range v.sectionsOf(key) {
 		e.removeSection(s)
 	}
@@ -131,7 +132,7 @@ func (f *File) SetInterface(want Interface) error {
 	g := &File{text: f.text, lines: f.withSection(want)}
 	v := g.view()
 	all, quick := v.interfaces()
-	e := &edit{lines: g.lines}
+	e := newEdit(g.lines)
 	last := all[len(all)-1]
 	port := ""
 	if want.ListenPort != 0 {
@@ -157,7 +158,7 @@ func sameInterface(want, have Interface) bool {
 	return want.PrivateKey == have.PrivateKey && want.KeyFile == have.KeyFile &&
 		(want.PublicKey == PublicKey{} || want.PublicKey == have.PublicKey) &&
 		want.ListenPort == have.ListenPort && want.FwMark == have.FwMark && want.MTU == have.MTU &&
-		sameKeys(prefixSet(want.Addresses), prefixSet(have.Addresses))
+		maps.Equal(prefixSet(want.Addresses), prefixSet(have.Addresses))
 }
 
 // interfaces are the sections [Interface]: those of wg, and those of them that
@@ -179,7 +180,7 @@ func (f *File) withSection(want Interface) []string {
 	v := f.view()
 	all, quick := v.interfaces()
 	forQuick := len(want.Addresses) > 0 || want.MTU != 0 || want.KeyFile != ""
-	e := &edit{lines: f.lines}
+	e := newEdit(f.lines)
 	switch {
 	case len(all) > 0 && forQuick && len(quick) == 0:
 		e.insert(all[len(all)-1].last(), "[Interface]")

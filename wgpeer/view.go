@@ -128,11 +128,13 @@ func (v *view) readInterface(settings []*setting) {
 		case "Address":
 			err = v.readAddresses(set)
 		case "SaveConfig":
-			var on bool
-			if on, err = readBool(set.value); on {
+			switch fold(set.value) {
+			case "true":
 				v.saves = set
-			} else {
+			case "false":
 				v.saves = nil
+			default:
+				err = errors.New("wg-quick wants true or false")
 			}
 		case "PostUp": // "wg setconf" would undo an earlier one
 			if path, ok := v.keyFile(set); ok {
@@ -154,7 +156,7 @@ func (v *view) notExact(set *setting, port uint16) {
 
 // addressWords cuts a value of Address as wg-quick does.
 func addressWords(value string) []string {
-	return strings.FieldsFunc(value, func(r rune) bool { return r == ',' || strings.ContainsRune(space, r) })
+	return strings.FieldsFunc(value, func(r rune) bool { return r == ',' || isSpace(r) })
 }
 
 func (v *view) readAddresses(set *setting) error {
