@@ -25,15 +25,13 @@ func readPort(text string) (port uint16, exact bool, err error) {
 		return uint16(n), n <= 65535, nil
 	}
 	// Names are looked up as they are written; Go ignores their case.
-	if strings.Trim(text, "abcdefghijklmnopqrstuvwxyz0123456789-") == "" && !isNumber(text) {
+	if strings.Trim(text, "abcdefghijklmnopqrstuvwxyz0123456789-") == "" {
 		if n, err := net.DefaultResolver.LookupPort(context.Background(), "udp", text); err == nil {
 			return uint16(n), true, nil
 		}
 	}
 	return 0, false, fmt.Errorf("%q is neither a port nor the name of a UDP service here", text)
 }
-
-func isNumber(text string) bool { return strings.Trim(text, "-0123456789") == "" }
 
 // readFwMark reads a mark: decimal, 0x and hexadecimal, or off.
 func readFwMark(text string) (int, error) {

@@ -81,6 +81,7 @@ var oddFiles = []oddFile{
 	{name: "port of 32 bits", text: "[Interface]\nListenPort = 4294967295\n"},
 	{name: "port with a sign", text: "[Interface]\nListenPort = +51820\n"},
 	{name: "port with a minus", text: "[Interface]\nListenPort = -1\n"},
+	{name: "port with a minus and nothing", text: "[Interface]\nListenPort = -0\n"},
 	{name: "port of more than 64 bits", text: "[Interface]\nListenPort = 99999999999999999999\n"},
 	{name: "port of all 64 bits", text: "[Interface]\nListenPort = 18446744073709551615\n"},
 	{name: "port with zeros", text: "[Interface]\nListenPort = 0051820\n"},
