@@ -26,6 +26,15 @@
 // differs, reads back what it wrote, and computes the digest that b3sum prints. A
 // live pass while the machine runs makes the stop for the final one short.
 //
+// Package wgpeer (github.com/rehost/rehost/wgpeer) describes a router and its guests
+// once and makes both ends of their WireGuard tunnels from that: files of wg(8),
+// wg-quick(8) and ifupdown, which it also edits, and live devices, of which it touches
+// only the peers that change.
+//
+// Package natfwd (github.com/rehost/rehost/natfwd) forwards ports of a Linux router in
+// chains of its own, in IPv4 and IPv6: it compares, applies in one transaction for each
+// family, removes, verifies, and renders what loads the rules at boot.
+//
 // # What holds in all of them
 //
 // A file is read with Open (it exists), started with Create (it must not), or
@@ -38,11 +47,14 @@
 // format cannot hold, or that would become a second line, rule or command, is
 // refused with a *ValueError, and then nothing has changed.
 //
+// What is live is compared with Diff, which returns a Plan: Empty tells whether there
+// is anything to do, String shows it, and Apply does it, or returns ErrStale if the
+// system is not what the plan was made from.
+//
 // # A whole move
 //
 // The program github.com/rehost/rehost/examples/migrate composes the packages:
 // it renders the move of one machine from one file, phase by phase, with a
-// runbook. The programs github.com/rehost/rehost/examples/zonectl and
-// github.com/rehost/rehost/examples/diskmove are the packages zone and blockcopy for
-// the command line.
+// runbook. The programs zonectl, diskmove, tunnel and portfwd beside it are the
+// packages zone, blockcopy, wgpeer and natfwd for the command line.
 package rehost

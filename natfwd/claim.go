@@ -121,27 +121,49 @@ func (c claim) String() string {
 
 // An index finds the claims that overlap another one without looking at all.
 type index struct {
+	claims []claim
+	groups []group
+}
+
+// A group is claims that differ by their ports only.
+type group struct {
+	any    claim    // all ports
 	claims []claim  // by first port
 	last   []uint16 // the highest last port up to there
 }
 
 func newIndex(claims []claim) *index {
-	x := &index{claims: slices.Clone(claims), last: make([]uint16, len(claims))}
-	slices.SortStableFunc(x.claims, func(a, b claim) int { return cmp.Compare(a.ports.First, b.ports.First) })
-	highest := uint16(0)
-	for i, c := range x.claims {
-		highest = max(highest, c.ports.Last)
-		x.last[i] = highest
+	x := &index{claims: slices.SortedStableFunc(slices.Values(claims), func(a, b claim) int { return cmp.Compare(a.ports.First, b.ports.First) })}
+	at := map[claim]int{}
+	for _, c := range x.claims {
+		key := c
+		key.ports, key.forward = PortRange{0, 0xffff}, 0
+		i, ok := at[key]
+		if !ok {
+			i = len(x.groups)
+			at[key] = i
+			x.groups = append(x.groups, group{any: key})
+		}
+		g, highest := &x.groups[i], c.ports.Last
+		if n := len(g.last); n > 0 {
+			highest = max(highest, g.last[n-1])
+		}
+		g.claims, g.last = append(g.claims, c), append(g.last, highest)
 	}
 	return x
 }
 
 // overlap returns a claim that overlaps c, among those that are wanted.
 func (x *index) overlap(c claim, wanted func(claim) bool) (claim, bool) {
-	end := sort.Search(len(x.claims), func(i int) bool { return x.claims[i].ports.First > c.ports.Last })
-	for i := end - 1; i >= 0 && x.last[i] >= c.ports.First; i-- {
-		if _, ok := x.claims[i].both(c); ok && wanted(x.claims[i]) {
-			return x.claims[i], true
+	for _, g := range x.groups {
+		if _, ok := g.any.both(c); !ok {
+			continue
+		}
+		end := sort.Search(len(g.claims), func(i int) bool { return g.claims[i].ports.First > c.ports.Last })
+		for i := end - 1; i >= 0 && g.last[i] >= c.ports.First; i-- {
+			if g.claims[i].ports.Last >= c.ports.First && wanted(g.claims[i]) {
+				return g.claims[i], true
+			}
 		}
 	}
 	return claim{}, false

@@ -31,6 +31,9 @@ func (e *ConflictError) Error() string {
 // Unwrap returns ErrConflict.
 func (e *ConflictError) Unwrap() error { return ErrConflict }
 
+// translating are the targets that change where a packet goes.
+var translating = []string{"DNAT", "REDIRECT", "NETMAP"}
+
 // conflict looks for a foreign rule that translates what the set's forwards take.
 // present is what the table has of the set.
 func (s Set) conflict(f Family, nat *table, present state) error {
@@ -44,7 +47,7 @@ func (s Set) conflict(f Family, nat *table, present state) error {
 		}
 		w := newWalk(s, nat, own)
 		for m := range w.from(builtin) {
-			if slices.Contains([]string{"DNAT", "REDIRECT", "NETMAP"}, m.meaning.target()) {
+			if slices.Contains(translating, m.meaning.target()) {
 				return &ConflictError{Family: f, Rule: m.rule.String(), Set: setOf(m.rule.chain), Taken: m.claim.String()}
 			}
 		}

@@ -173,6 +173,20 @@ func TestRemovalLeavesWhatWasThereBefore(t *testing.T) {
 	})
 }
 
+// An empty chain of the set's, such as a script that was interrupted leaves, goes too.
+func TestAnEmptyChainIsRemoved(t *testing.T) {
+	onEverySystem(t, func(t *testing.T, s *system) {
+		s.apply(t, mail())
+		good := s.rules(t)
+		empty := map[bool]string{true: "-N rehost-senate-out", false: ":rehost-senate-out - [0:0]"}[s.isReal()]
+		s.iptables(t, empty)
+		p := s.diff(t, mail())
+		assert.False(t, p.Empty())
+		require.NoError(t, Apply(t.Context(), p))
+		assert.Equal(t, good, s.rules(t))
+	})
+}
+
 func TestAnEditChangesOnlyWhatItNames(t *testing.T) {
 	onEverySystem(t, func(t *testing.T, s *system) {
 		s.apply(t, mail())
@@ -349,7 +363,7 @@ func TestIfTheOtherCannotBePutBackTheErrorSaysSo(t *testing.T) {
 	b6.before = func() { b4.failLoad, b6.failLoad = errors.New("locked"), errors.New("no memory") }
 	err = Apply(t.Context(), p)
 	assert.ErrorIs(t, err, b6.failLoad)
-	assert.ErrorContains(t, err, "IPv4 has the new rules and could not be put back: locked")
+	assert.ErrorContains(t, err, "IPv4 may have the new rules and could not be put back: locked")
 }
 
 func TestACancelledContextChangesNothing(t *testing.T) {

@@ -82,7 +82,6 @@ func flowsOf(m meaning, stays bool) []flow {
 
 // parseDestination reads what destination wrote.
 func parseDestination(text string) (netip.Addr, uint16) {
-	text, _, _ = strings.Cut(text, "/")
 	if a, err := netip.ParseAddr(text); err == nil {
 		return a, 0
 	}

@@ -11,24 +11,23 @@ import (
 )
 
 // deleteFlows makes the kernel forget the conversations that do not go where their
-// flow says, and returns how many there were. It works in the network namespace of
-// the calling thread.
-func deleteFlows(ctx context.Context, f Family, flows []flow) (int, error) {
+// flow says. It works in the network namespace of the calling thread.
+func deleteFlows(ctx context.Context, f Family, flows []flow) error {
 	if err := ctx.Err(); err != nil || len(flows) == 0 {
-		return 0, err
+		return err
 	}
 	family := map[Family]netlink.InetFamily{IPv4: unix.AF_INET, IPv6: unix.AF_INET6}[f]
 	own, err := ownAddresses(family, flows)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	n, err := netlink.ConntrackDeleteFilters(netlink.ConntrackTable, family, entryFilter(func(e *netlink.ConntrackFlow) bool {
+	_, err = netlink.ConntrackDeleteFilters(netlink.ConntrackTable, family, entryFilter(func(e *netlink.ConntrackFlow) bool {
 		return e.Forward.Protocol == unix.IPPROTO_UDP && stale(flows, own, conversationOf(e))
 	}))
 	if err != nil {
-		return int(n), fmt.Errorf("natfwd: %s: forget UDP conversations: %w", f, err)
+		return fmt.Errorf("natfwd: %s: forget UDP conversations: %w", f, err)
 	}
-	return int(n), nil
+	return nil
 }
 
 type entryFilter func(*netlink.ConntrackFlow) bool

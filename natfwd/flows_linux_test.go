@@ -2,13 +2,14 @@ package natfwd
 
 import (
 	"context"
-	"net"
+	"errors"
+	"fmt"
 	"net/netip"
 	"os"
-	"runtime"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -16,36 +17,6 @@ import (
 
 	"github.com/rehost/rehost/internal/lab"
 )
-
-// inside runs a function in a host's namespace, on a thread that ends with it.
-// Sockets that it opens stay there.
-func (h host) inside(do func() error) {
-	h.t.Helper()
-	result := make(chan error)
-	go func() {
-		runtime.LockOSThread()
-		ns, err := os.Open("/run/netns/" + h.name)
-		if err == nil {
-			defer ns.Close()
-			err = unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET)
-		}
-		if err == nil {
-			err = do()
-		}
-		result <- err
-	}()
-	require.NoError(h.t, <-result)
-}
-
-func (h host) deleteFlows(f Family, flows ...flow) int {
-	h.t.Helper()
-	n := 0
-	h.inside(func() (err error) {
-		n, err = deleteFlows(h.t.Context(), f, flows)
-		return err
-	})
-	return n
-}
 
 func TestDeleteFlowsTakesTheNamedEntriesOnly(t *testing.T) {
 	lab.Need(t, "conntrack")
@@ -58,16 +29,16 @@ func TestDeleteFlowsTakesTheNamedEntriesOnly(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.String(), func(t *testing.T) {
-			h := newHost(t)
+			h := newRouter(t)
 			family := strings.ToLower(tt.String())
 			bits := "/24"
 			if tt.Family == IPv6 {
 				bits = "/64"
 			}
-			h.run("ip", "address", "add", tt.dst+bits, "dev", "ens5")
+			h.Run(t, "ip", "address", "add", tt.dst+bits, "dev", "ens5")
 			add := func(proto, source, dst, port, to, toPort string, more ...string) {
 				t.Helper()
-				h.run(append([]string{"conntrack", "-I", "-p", proto, "--timeout", "600",
+				h.Run(t, append([]string{"conntrack", "-I", "-p", proto, "--timeout", "600",
 					"-s", tt.peer, "-d", dst, "--sport", source, "--dport", port,
 					"--reply-src", to, "--reply-dst", tt.peer, "--reply-port-src", toPort, "--reply-port-dst", source}, more...)...)
 			}
@@ -80,7 +51,7 @@ func TestDeleteFlowsTakesTheNamedEntriesOnly(t *testing.T) {
 			add("tcp", "1006", tt.dst, "53", tt.oldTo, "53", tcp...)
 			sources := func() string {
 				var list []string
-				for line := range strings.Lines(h.run("conntrack", "-L", "-f", family)) {
+				for line := range strings.Lines(h.Run(t, "conntrack", "-L", "-f", family)) {
 					for _, source := range []string{"1001", "1002", "1003", "1004", "1005", "1006"} {
 						if strings.Contains(line, " sport="+source+" ") {
 							list = append(list, source)
@@ -92,116 +63,133 @@ func TestDeleteFlowsTakesTheNamedEntriesOnly(t *testing.T) {
 			assert.ElementsMatch(t, strings.Fields("1001 1002 1003 1004 1005 1006"), strings.Fields(sources()))
 
 			to, dns := netip.MustParseAddr(tt.to), PortRange{First: 53}
-			assert.Zero(t, h.deleteFlows(tt.Family))
-			assert.Zero(t, h.deleteFlows(tt.Family, flow{Iface: "gone", Ports: dns, To: to}))
-			assert.Zero(t, h.deleteFlows(tt.Family, flow{Iface: "ens5", Ports: PortRange{First: 54}, To: to}))
-			assert.Zero(t, h.deleteFlows(1-tt.Family, flow{Iface: "ens5", Ports: dns, To: to}))
-			assert.Equal(t, 2, h.deleteFlows(tt.Family, flow{Iface: "ens5", Ports: dns, To: to}))
+			forget := func(f Family, flows ...flow) {
+				t.Helper()
+				require.NoError(t, h.Do(func() error { return deleteFlows(t.Context(), f, flows) }))
+			}
+			forget(tt.Family)
+			forget(tt.Family, flow{Iface: "gone", Ports: dns, To: to})
+			forget(tt.Family, flow{Iface: "ens5", Ports: PortRange{First: 54}, To: to})
+			forget(1-tt.Family, flow{Iface: "ens5", Ports: dns, To: to})
+			assert.ElementsMatch(t, strings.Fields("1001 1002 1003 1004 1005 1006"), strings.Fields(sources()))
+			forget(tt.Family, flow{Iface: "ens5", Ports: dns, To: to})
 			assert.ElementsMatch(t, strings.Fields("1003 1004 1005 1006"), strings.Fields(sources()))
 			// The forward is removed.
 			other := netip.MustParseAddr(tt.other)
-			assert.Equal(t, 2, h.deleteFlows(tt.Family,
-				flow{Dst: netip.PrefixFrom(other, other.BitLen()), Ports: dns}, flow{Ports: dns}))
+			forget(tt.Family, flow{Dst: netip.PrefixFrom(other, other.BitLen()), Ports: dns}, flow{Ports: dns})
 			assert.ElementsMatch(t, strings.Fields("1004 1006"), strings.Fields(sources()))
 		})
 	}
 
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err := deleteFlows(ctx, IPv4, []flow{{Ports: PortRange{First: 53}}})
-	assert.ErrorIs(t, err, context.Canceled)
+	assert.ErrorIs(t, deleteFlows(ctx, IPv4, []flow{{Ports: PortRange{First: 53}}}), context.Canceled)
 }
 
-// TestAConversationFollowsTheRules has a client talk through the router to one of
-// two servers.
-func TestAConversationFollowsTheRules(t *testing.T) {
-	for _, backend := range []string{"nft", "legacy"} {
-		t.Run(backend, func(t *testing.T) {
-			useBackend(t, backend)
-			router := newHost(t)
-			client, guest := host{t, "hook-client"}, host{t, "hook-guest"}
-			for _, h := range []host{client, guest} {
-				h.outside("ip", "netns", "add", h.name)
-				t.Cleanup(func() { h.outside("ip", "netns", "delete", h.name) })
-			}
-			router.run("ip", "link", "set", "far", "netns", client.name)
-			router.run("ip", "link", "add", "wg0", "type", "veth", "peer", "name", "wg0", "netns", guest.name)
-			for _, up := range []struct {
-				host
-				iface     string
-				addresses string
-				routes    string
-			}{
-				{router, "ens5", "203.0.113.63/24 2001:db8:189c:700::63/64", ""},
-				{router, "wg0", "10.77.0.1/24 fd77::1/64", ""},
-				{client, "far", "203.0.113.7/24 2001:db8:189c:700::7/64", ""},
-				{guest, "wg0", "10.77.0.2/24 10.77.0.3/24 fd77::2/64 fd77::3/64", "10.77.0.1 fd77::1"},
+// What is no packet to the router, or is to its loopback, is never a forward's,
+// whatever the port: so it is with the router's own questions to name servers.
+func TestConversationsWithOthersStay(t *testing.T) {
+	lab.Need(t, "conntrack")
+	onRealSystems(t, func(t *testing.T, s *system) {
+		run := func(argv ...string) string {
+			out, err := exec.Command(argv[0], argv[1:]...).CombinedOutput()
+			require.NoError(t, err, "%q: %s", argv, out)
+			return string(out)
+		}
+		run("ip", "link", "add", "ens5", "type", "veth", "peer", "name", "far")
+		run("ip", "link", "set", "ens5", "up")
+		for _, tt := range []struct{ own, server, elsewhere, guest, loopback string }{
+			{"203.0.113.63", "192.0.2.53", "192.0.2.54", "10.77.0.2", "127.0.0.1"},
+			{"2001:db8:189c:700::63", "2001:db8::53", "2001:db8::54", "fd77::2", "::1"},
+		} {
+			run("ip", "address", "add", tt.own, "dev", "ens5")
+			for _, c := range []struct{ sport, src, dst, to, back string }{
+				{"1001", tt.own, tt.server, tt.server, tt.own},        // the router asks
+				{"1002", tt.guest, tt.server, tt.server, tt.own},      // a guest asks, masqueraded
+				{"1003", tt.guest, tt.server, tt.elsewhere, tt.own},   // and another's rule sends it elsewhere
+				{"1004", tt.loopback, tt.loopback, tt.server, tt.own}, // another's rule for the router itself
+				{"1005", tt.server, tt.own, tt.own, tt.server},        // the forward's
 			} {
-				up.run("ip", "link", "set", up.iface, "up")
-				for _, address := range strings.Fields(up.addresses) {
-					nodad := []string{"nodad"}
-					if !strings.Contains(address, ":") {
-						nodad = nil
-					}
-					up.run(append([]string{"ip", "address", "add", address, "dev", up.iface}, nodad...)...)
-				}
-				for _, gateway := range strings.Fields(up.routes) {
-					up.run("ip", "route", "add", "default", "via", gateway)
-				}
+				run("conntrack", "-I", "-p", "udp", "--timeout", "600", "-s", c.src, "-d", c.dst, "--sport", c.sport, "--dport", "53",
+					"--reply-src", c.to, "--reply-dst", c.back, "--reply-port-src", "53", "--reply-port-dst", c.sport)
 			}
-			router.run("sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
+		}
+		remain := func(sport string) int {
+			return strings.Count(run("conntrack", "-L", "-f", "ipv4")+run("conntrack", "-L", "-f", "ipv6"), " sport="+sport+" ")
+		}
+		set := mail()
+		set.Hairpin, set.Local = true, true
+		require.Equal(t, 2, remain("1005"))
+		for _, set := range []Set{set, {Name: set.Name}} {
+			s.apply(t, set)
+			for _, sport := range []string{"1001", "1002", "1003", "1004"} {
+				assert.Equal(t, 2, remain(sport), sport)
+			}
+			assert.Zero(t, remain("1005"))
+		}
+	})
+}
 
-			for _, tt := range []struct {
-				Family
-				program, router, one, two string
-			}{
-				{IPv4, "iptables", "203.0.113.63", "10.77.0.2", "10.77.0.3"},
-				{IPv6, "ip6tables", "2001:db8:189c:700::63", "fd77::2", "fd77::3"},
-			} {
-				for _, server := range []string{tt.one, tt.two} {
-					guest.inside(func() error {
-						conn, err := net.ListenPacket("udp", net.JoinHostPort(server, "53"))
-						if err != nil {
-							return err
-						}
-						t.Cleanup(func() { conn.Close() })
-						go func() {
-							for buf := make([]byte, 16); ; {
-								_, from, err := conn.ReadFrom(buf)
-								if err != nil {
-									return
-								}
-								conn.WriteTo([]byte(server), from)
-							}
-						}()
-						return nil
-					})
-				}
-				var conn net.Conn
-				client.inside(func() (err error) {
-					conn, err = net.Dial("udp", net.JoinHostPort(tt.router, "53"))
-					return err
-				})
-				defer conn.Close()
-				ask := func() string {
-					t.Helper()
-					require.NoError(t, conn.SetDeadline(time.Now().Add(20*time.Second)))
-					_, err := conn.Write([]byte("who?"))
-					require.NoError(t, err)
-					answer := make([]byte, 64)
-					n, err := conn.Read(answer)
-					require.NoError(t, err)
-					return string(answer[:n])
-				}
-				router.run(tt.program, "-t", "nat", "-A", "PREROUTING", "-i", "ens5", "-p", "udp", "--dport", "53", "-j", "DNAT", "--to-destination", tt.one)
-				require.Equal(t, tt.one, ask())
-				router.run(tt.program, "-t", "nat", "-R", "PREROUTING", "1", "-i", "ens5", "-p", "udp", "--dport", "53", "-j", "DNAT", "--to-destination", tt.two)
-				require.Equal(t, tt.one, ask(), "the kernel remembers")
-				moved := flow{Iface: "ens5", Ports: PortRange{First: 53}, To: netip.MustParseAddr(tt.two)}
-				assert.Equal(t, 1, router.deleteFlows(tt.Family, moved))
-				require.Equal(t, tt.two, ask())
-				assert.Zero(t, router.deleteFlows(tt.Family, moved))
-			}
-		})
+// powerless is a backend whose thread may not touch the kernel's network any more
+// once the rules are loaded; the programs that it starts may.
+type powerless struct{ *IPTables }
+
+func (p powerless) Load(ctx context.Context, rules []byte) error {
+	return errors.Join(p.IPTables.Load(ctx, rules), setPower(false))
+}
+
+func setPower(on bool) error {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if err := unix.Capget(&header, &data[0]); err != nil {
+		return err
 	}
+	data[0].Effective &^= 1 << unix.CAP_NET_ADMIN
+	if on {
+		data[0].Effective |= 1 << unix.CAP_NET_ADMIN
+	}
+	return unix.Capset(&header, &data[0])
+}
+
+func TestWhatCouldNotBeForgottenIsReportedAndTriedAgain(t *testing.T) {
+	onRealSystems(t, func(t *testing.T, s *system) {
+		b4 := s.b4.(*IPTables)
+		set := Set{Name: "dns", Forwards: []Forward{{Proto: UDP, Iface: "ens5", Ports: one(53), To: guest[:1]}}}
+		p, err := Diff(t.Context(), set, powerless{b4})
+		require.NoError(t, err)
+		err = Apply(t.Context(), p)
+		require.NoError(t, setPower(true))
+		assert.ErrorIs(t, err, os.ErrPermission)
+		assert.ErrorContains(t, err, "the rules are as planned, but UDP conversations go on")
+
+		const todo = "UDP conversations with ens5 port 53 that do not go to 10.77.0.2"
+		told := func() string {
+			problems, err := Verify(t.Context(), set, b4)
+			require.NoError(t, err)
+			return fmt.Sprint(problems)
+		}
+		assert.Contains(t, told(), "still to be forgotten, as the next Apply does: "+todo)
+		p, err = Diff(t.Context(), set, b4)
+		require.NoError(t, err)
+		assert.Equal(t, "- "+todo+"\n", p.String())
+		require.NoError(t, Apply(t.Context(), p))
+		assert.NotContains(t, told(), "still to be forgotten")
+		p, err = Diff(t.Context(), set, b4)
+		require.NoError(t, err)
+		assert.True(t, p.Empty())
+	})
+}
+
+func TestWhatCannotBeRememberedChangesNothing(t *testing.T) {
+	onRealSystems(t, func(t *testing.T, s *system) {
+		dir := t.TempDir()
+		require.NoError(t, unix.Mount("tmpfs", dir, "tmpfs", unix.MS_RDONLY, ""))
+		defer unix.Unmount(dir, unix.MNT_DETACH)
+		before := s.rules(t)
+		for _, b := range []Backend{s.b4, s.b6} {
+			b.(*IPTables).flows = filepath.Join(dir, "rehost")
+		}
+		assert.ErrorIs(t, Apply(t.Context(), s.diff(t, mail())), unix.EROFS)
+		assert.Equal(t, before, s.rules(t))
+	})
 }

@@ -9,6 +9,6 @@ import (
 )
 
 // deleteFlows needs the connection tracking of Linux.
-func deleteFlows(context.Context, Family, []flow) (int, error) {
-	return 0, fmt.Errorf("natfwd: forget UDP conversations: %w", errors.ErrUnsupported)
+func deleteFlows(context.Context, Family, []flow) error {
+	return fmt.Errorf("natfwd: forget UDP conversations: %w", errors.ErrUnsupported)
 }

@@ -53,6 +53,27 @@ func TestStale(t *testing.T) {
 	}
 }
 
+func TestFlowsAreThoseOfTheRules(t *testing.T) {
+	set := Set{Name: "x", Forwards: []Forward{
+		{Proto: UDP, Iface: "ens5", Ports: []PortRange{{First: 53}, {8000, 8010}}, To: guest, ToPort: 9000, From: []netip.Prefix{prefix("192.0.2.0/24"), prefix("2001:db8::/64")}},
+		{Proto: UDP, Dst: []netip.Addr{addr("203.0.113.63"), addr("2001:db8::63")}, Ports: []PortRange{{First: 443}}, To: guest},
+		{Proto: TCP, Iface: "ens5", Ports: one(53), To: guest},
+	}}
+	for family, tt := range []struct{ from, dst string }{{"192.0.2.0/24", "203.0.113.63/32"}, {"2001:db8::/64", "2001:db8::63/128"}} {
+		rules := set.wanted(Family(family)).all()
+		assert.Equal(t, []flow{
+			{Iface: "ens5", From: prefix(tt.from), Ports: PortRange{8000, 8010}, To: guest[family], ToPort: 9000},
+			{Iface: "ens5", From: prefix(tt.from), Ports: PortRange{53, 53}, To: guest[family], ToPort: 9000},
+			{Dst: prefix(tt.dst), Ports: PortRange{443, 443}, To: guest[family]},
+		}, changedFlows(nil, rules))
+		assert.Equal(t, []flow{
+			{Iface: "ens5", From: prefix(tt.from), Ports: PortRange{8000, 8010}},
+			{Iface: "ens5", From: prefix(tt.from), Ports: PortRange{53, 53}},
+			{Dst: prefix(tt.dst), Ports: PortRange{443, 443}},
+		}, changedFlows(rules, nil))
+	}
+}
+
 func TestFlowsAreRemembered(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "rehost")
 	flows, err := remembered(dir, "senate", IPv4)

@@ -67,6 +67,15 @@ func (s Set) script() string {
 // that of iptables -C would be. A rule that is there would be added again, one that
 // is not cannot be deleted; a chain can be made whether it is there or not.
 const scriptFunctions = `
+LC_ALL=C # otherwise sed does not see past bytes that are no characters
+export LC_ALL
+
+# odd prints what would be misread: that iptables cannot show the table, and lines
+# in which a quote is open, since comments may have more than one.
+odd() {
+	printf '%s\n' "$saved" | sed -n -e '/^# Table /p' -e 's/\\.//g' -e 's/"[^"]*"//g' -e '/"/p'
+}
+
 # hook BUILTIN CHAIN prints the commands by which BUILTIN calls CHAIN if that is
 # wanted, and by which CHAIN is removed, and whatever calls it, if not.
 hook() {
@@ -86,11 +95,16 @@ hook() {
 # change PROGRAM makes the chains on standard input those of the set, all or none.
 change() {
 	wanted=$(cat)
-	# A family that the machine does not have holds nothing to remove.
-	if [ -z "$wanted" ] && ! "$1-save" -t nat 2>/dev/null | grep "^:$name-" >/dev/null; then
+	hidden=
+	# A machine without IPv6 has nothing to remove there.
+	if [ "$1$wanted" = ip6tables ] && ! ip6tables-save -t nat >/dev/null 2>&1; then
 		return
 	fi
-	if saved=$("$1-save" -t nat); then
+	if saved=$("$1-save" -t nat) && hidden=$(odd) && [ -z "$hidden" ]; then
+		case "$wanted$saved" in
+		*":$name-"*) ;;
+		*) return ;;
+		esac
 		{
 			printf '%s\n' '*nat' "$wanted"
 			hook PREROUTING "$name-pre"
@@ -99,7 +113,7 @@ change() {
 			echo COMMIT
 		} | "$1-restore" --wait=60 --noflush && return
 	fi
-	echo "$name: the forwards of $1 are as they were" >&2
+	echo "$name: the forwards of $1 are as they were${hidden:+, since this cannot be read: $hidden}" >&2
 }
 
 `

@@ -68,7 +68,7 @@ func FuzzHook(f *testing.F) {
 		for _, o := range outputs {
 			assert.Regexp(t, `^/etc/network/if-(pre-up|post-down)\.d/rehost-[A-Za-z0-9_-]+$`, o.Path)
 		}
-		other, err := senate().Hook("ens5")
+		other, err := mail().Hook("ens5")
 		require.NoError(t, err)
 		want, _ := commandsOf(t, string(other[0].Data))
 		want = strings.NewReplacer("'rehost-senate'", "'rehost-"+name+"'", "'ens5'", "'"+hook+"'").Replace(want)

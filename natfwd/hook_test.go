@@ -2,7 +2,6 @@ package natfwd
 
 import (
 	"errors"
-	"net/netip"
 	"os/exec"
 	"path/filepath"
 	"testing"
@@ -12,19 +11,6 @@ import (
 
 	"github.com/rehost/rehost/internal/lab"
 )
-
-// senate is the set of a mail and name server behind the router.
-func senate() Set {
-	to := []netip.Addr{netip.MustParseAddr("10.77.0.2"), netip.MustParseAddr("fd77::2")}
-	return Set{
-		Name: "senate",
-		Forwards: []Forward{
-			{Proto: TCP, Iface: "ens5", Ports: []PortRange{{First: 25}, {First: 53}, {First: 465}, {First: 587}}, To: to},
-			{Proto: UDP, Iface: "ens5", Ports: []PortRange{{First: 53}}, To: to},
-		},
-		Masquerade: []string{"ens5"},
-	}
-}
 
 // save installs the hook below root.
 func save(t *testing.T, s Set, root string) {
@@ -39,7 +25,7 @@ func save(t *testing.T, s Set, root string) {
 
 func TestHookIsCleanForShellcheck(t *testing.T) {
 	lab.Need(t, "shellcheck", "dash")
-	for _, s := range []Set{senate(), {Name: "senate"}, {Name: "out", Masquerade: []string{"ens5"}}} {
+	for _, s := range []Set{mail(), {Name: "senate"}, {Name: "out", Masquerade: []string{"ens5"}}} {
 		dir := t.TempDir()
 		save(t, s, dir)
 		path := filepath.Join(dir, "/etc/network/if-post-down.d/rehost-"+s.Name)
@@ -52,12 +38,12 @@ func TestHookIsCleanForShellcheck(t *testing.T) {
 
 func TestHookRefuses(t *testing.T) {
 	for _, iface := range []string{"", "--all", "ens5 ens6", "ens5;reboot", "ens5'", "ens5\n", "$(reboot)", "ens5+", "averylonginterface"} {
-		_, err := senate().Hook(iface)
+		_, err := mail().Hook(iface)
 		value, ok := errors.AsType[*ValueError](err)
 		require.True(t, ok, "%q: %v", iface, err)
 		assert.Equal(t, "interface", value.Field)
 	}
-	s := senate()
+	s := mail()
 	s.Name = "senate.net"
 	_, err := s.Hook("ens5")
 	assert.ErrorContains(t, err, `name: "senate.net"`)

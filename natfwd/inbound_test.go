@@ -14,7 +14,7 @@ import (
 )
 
 func TestInboundRules(t *testing.T) {
-	s := senate()
+	s := mail()
 	s.Forwards[0].Ports = []PortRange{{First: 25}, {8000, 8010}}
 	s.Forwards = append(s.Forwards, Forward{
 		Proto: TCP, Iface: "ens5", Ports: []PortRange{{First: 993}},
@@ -53,11 +53,9 @@ func TestInboundRules(t *testing.T) {
 // TestInboundRulesAreTakenByAWS has the real program check the text against EC2's
 // model, without a call.
 func TestInboundRulesAreTakenByAWS(t *testing.T) {
-	if _, err := exec.LookPath("aws"); err != nil {
-		t.Skip("aws is not installed") // too large to be required
-	}
+	lab.Need(t, "aws")
 	lab.NeedIsolation(t) // it could not call
-	rules, err := senate().InboundRules(Port{UDP, 51820}, Port{TCP, 80}, Port{TCP, 443})
+	rules, err := mail().InboundRules(Port{UDP, 51820}, Port{TCP, 80}, Port{TCP, 443})
 	require.NoError(t, err)
 	path := filepath.Join(t.TempDir(), "rules.json")
 	require.NoError(t, os.WriteFile(path, rules, 0o600))

@@ -108,7 +108,7 @@ func (t *IPTables) rememberedFlows(set string) ([]flow, error) {
 }
 
 func (t *IPTables) forgetFlows(ctx context.Context, set string, flows []flow) error {
-	if _, err := deleteFlows(ctx, t.family, flows); err != nil {
+	if err := deleteFlows(ctx, t.family, flows); err != nil {
 		return err
 	}
 	return forget(t.flows, set, t.family)
@@ -151,7 +151,11 @@ func (t *IPTables) alone(ctx context.Context) error {
 		// A kernel without the one or the other cannot hold rules of it.
 		return ctx.Err()
 	}
-	if r, err := parseRuleset(other, out); err == nil && len(r.nat().rules) > 0 {
+	r, err := parseRuleset(other, out)
+	if err != nil { // they are there, and cannot be read
+		return fmt.Errorf("natfwd: %s: %w: %w", t.family, ErrTwoBackends, err)
+	}
+	if len(r.nat().rules) > 0 {
 		return fmt.Errorf("natfwd: %s: %w: %s works on the other ones than %s; the first of those is %s", t.family, ErrTwoBackends, t.path, other, r.nat().rules[0])
 	}
 	return nil

@@ -40,6 +40,34 @@ func TestBothModesHoldRules(t *testing.T) {
 	})
 }
 
+// Rules that nft(8) made are not shown by iptables. In another table than nat they do
+// not matter; in nat they may take the same packets.
+func TestTablesThatNftMade(t *testing.T) {
+	onRealSystems(t, func(t *testing.T, s *system) {
+		lab.Need(t, "nft")
+		nft := func(rules string) {
+			t.Helper()
+			out, err := exec.Command("nft", rules).CombinedOutput()
+			require.NoError(t, err, "%s", out)
+		}
+		nft("table ip filter { chain c { type filter hook forward priority 0; tcp dport { 1, 2 } ct state new accept; }; }")
+		s.apply(t, mail())
+		assert.True(t, s.diff(t, mail()).Empty())
+		s.apply(t, Set{Name: "senate"})
+		nft("flush ruleset")
+		nft("table ip nat { chain c { type nat hook prerouting priority -100; tcp dport { 25, 26 } dnat to 10.77.0.9; }; }")
+		_, err := Diff(t.Context(), mail(), s.b4, s.b6)
+		if s.b4.(*IPTables).nft {
+			assert.ErrorContains(t, err, "iptables-save:1: Table `nat' contains incompatible base-chains")
+			return
+		}
+		require.NoError(t, err)
+		_, err = Verify(t.Context(), mail(), s.b4, s.b6)
+		assert.ErrorIs(t, err, ErrTwoBackends)
+		assert.ErrorContains(t, err, "Table `nat' contains incompatible base-chains")
+	})
+}
+
 func TestTheLockIsWaitedForAsLongAsTheContextAllows(t *testing.T) {
 	lab.Need(t, "iptables-legacy")
 	host := lab.NewHost(t, "lock")

@@ -6,17 +6,19 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/rehost/rehost/internal/lab"
 )
 
 // TestRenderIsRestored boots a machine from its file, with and without the set.
 func TestRenderIsRestored(t *testing.T) {
 	for _, backend := range []string{"nft", "legacy"} {
 		t.Run(backend, func(t *testing.T) {
-			useBackend(t, backend)
-			h := newHost(t)
+			lab.UseIPTables(t, backend)
+			h := newRouter(t)
 			restore := func(program string, text []byte) {
 				t.Helper()
-				cmd := h.command(program)
+				cmd := commandOn(t, h, program)
 				cmd.Stdin = strings.NewReader(string(text))
 				out, err := cmd.CombinedOutput()
 				require.NoError(t, err, "%s\n%s", out, text)
@@ -34,28 +36,28 @@ func TestRenderIsRestored(t *testing.T) {
 				}
 				return rendered
 			}
-			saved := func() [2]string { return [2]string{h.run("iptables-save"), h.run("ip6tables-save")} }
-			s := senate()
+			saved := func() [2]string { return [2]string{h.Run(t, "iptables-save"), h.Run(t, "ip6tables-save")} }
+			s := mail()
 			s.Hairpin, s.Local = true, true
 
-			h.runScript(t, s, "start")
-			alone := h.rules()
-			h.runScript(t, s, "stop")
+			runScript(t, h, s, "start")
+			alone := rulesOn(t, h)
+			runScript(t, h, s, "stop")
 			boot(s, [2]string{})
-			assert.Equal(t, alone, h.rules())
+			assert.Equal(t, alone, rulesOn(t, h))
 			boot(Set{Name: "senate"}, saved())
-			assert.NotContains(t, h.rules(), "rehost-")
+			assert.NotContains(t, rulesOn(t, h), "rehost-")
 
-			h.addOthersRules()
-			before, files := h.rules(), saved()
-			h.runScript(t, s, "start")
-			loaded, full := h.rules(), saved()
-			h.runScript(t, s, "stop")
+			addOthersRules(t, h)
+			before, files := rulesOn(t, h), saved()
+			runScript(t, h, s, "start")
+			loaded, full := rulesOn(t, h), saved()
+			runScript(t, h, s, "stop")
 			rendered := boot(s, files)
-			assert.Equal(t, loaded, h.rules())
+			assert.Equal(t, loaded, rulesOn(t, h))
 			assert.Equal(t, full, boot(s, full), "what is saved with the set has it")
 			assert.Equal(t, files, boot(Set{Name: "senate"}, rendered))
-			assert.Equal(t, before, h.rules())
+			assert.Equal(t, before, rulesOn(t, h))
 		})
 	}
 }

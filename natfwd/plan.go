@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -87,12 +88,38 @@ func diffFamily(ctx context.Context, s Set, b Backend) (familyPlan, error) {
 		return familyPlan{}, err
 	}
 	if keeper, ok := b.(flowKeeper); ok {
-		if part.flows, err = keeper.rememberedFlows(s.Name); err != nil {
+		left, err := keeper.rememberedFlows(s.Name)
+		if err != nil {
 			return familyPlan{}, err
 		}
-		part.flows = append(part.flows, changedFlows(part.removed, part.added)...)
+		part.flows = part.toForget(left)
 	}
 	return part, nil
+}
+
+// toForget are the flows whose rules change, and those that a try before has left:
+// its rules may never have come, so where packets should go is what the rules of
+// this plan say.
+func (part familyPlan) toForget(left []flow) []flow {
+	added := part.added
+	if len(left) > 0 {
+		added = part.after.all()
+	}
+	var flows []flow
+	for _, f := range left {
+		f.To, f.ToPort = netip.Addr{}, 0
+		flows = append(flows, f)
+	}
+	flows = append(flows, changedFlows(part.removed, added)...)
+	slices.Reverse(flows) // the last one counts
+	seen := map[flow]bool{}
+	flows = slices.DeleteFunc(flows, func(f flow) bool {
+		again := seen[f]
+		seen[f] = true
+		return again
+	})
+	slices.Reverse(flows)
+	return flows
 }
 
 // dump reads the live rules.
@@ -158,10 +185,10 @@ func (p *Plan) String() string {
 
 // Apply makes the changes of a plan: all of a family's in one transaction, so that a
 // packet meets the old rules or the new ones, and a crash leaves either. If one
-// family fails, those done before are put back, and the error says so. Afterwards
-// the kernel forgets the UDP conversations of changed forwards, which would go on to
-// the old target; if that fails the rules stay, the error says so, and the next plan
-// has it again.
+// family fails, those done before are put back; the error says so if they cannot be.
+// Afterwards the kernel forgets the UDP conversations of changed forwards, which would
+// go on to the old target; if that fails the rules stay, the error says so, and the
+// next plan has it again.
 //
 // Apply returns [ErrStale] if the set's rules are not those any more that the plan
 // was made from, and [ErrConflict] if somebody else's rule has come into the way.
@@ -174,7 +201,7 @@ func Apply(ctx context.Context, p *Plan) error {
 	}
 	for i, part := range p.families {
 		if err := part.load(ctx, p.set); err != nil {
-			return errors.Join(err, putBack(ctx, p.families[:i]))
+			return errors.Join(err, putBack(ctx, p.set, p.families[:i+1]))
 		}
 	}
 	var errs []error
@@ -221,18 +248,31 @@ func (part familyPlan) load(ctx context.Context, s Set) error {
 // putBackTime is for putting rules back although the caller's context has ended.
 const putBackTime = 30 * time.Second
 
-// putBack undoes what was done before another family failed.
-func putBack(ctx context.Context, done []familyPlan) error {
+// putBack undoes what was done before another family failed. The one that failed is
+// the last: its rules may have come all the same, when it was interrupted or the
+// answer was lost.
+func putBack(ctx context.Context, s Set, parts []familyPlan) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), putBackTime)
 	defer cancel()
 	var errs []error
-	for _, part := range slices.Backward(done) {
+	for _, part := range slices.Backward(parts) {
 		if !part.changes {
 			continue
 		}
-		if err := part.backend.Load(ctx, part.after.to(part.before)); err != nil {
-			errs = append(errs, fmt.Errorf("natfwd: %s has the new rules and could not be put back: %w", part.backend.Family(), err))
+		if err := part.putBack(ctx, s); err != nil {
+			errs = append(errs, fmt.Errorf("natfwd: %s may have the new rules and could not be put back: %w", part.backend.Family(), err))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+func (part familyPlan) putBack(ctx context.Context, s Set) error {
+	rules, err := dump(ctx, part.backend)
+	if err != nil {
+		return err
+	}
+	if now := s.present(rules.nat()); !now.equal(part.before) {
+		return part.backend.Load(ctx, now.to(part.before))
+	}
+	return nil
 }

@@ -45,9 +45,9 @@ func parseRuleset(name string, data []byte) (*ruleset, error) {
 	for i, line := range r.lines {
 		line = strings.TrimRight(line, "\n")
 		switch {
-		case strings.HasPrefix(line, "# Table `"):
-			// "is incompatible, use 'nft' tool": what iptables cannot show, it cannot
-			// be trusted with.
+		case strings.HasPrefix(line, "# Table `nat'"):
+			// "is incompatible" or "contains incompatible base-chains, use 'nft' tool":
+			// what iptables cannot show may take the same packets.
 			return nil, r.at(i, errors.New(strings.TrimPrefix(line, "# ")))
 		case line == "" || line[0] == '#':
 		case in == nil && line[0] == '*':

@@ -66,20 +66,23 @@ func (s Set) nat(f Family, add func(builtin string, words ...string)) {
 			targets = append(targets, to)
 		}
 		for _, ports := range portMatches(fw) {
-			words := []string{"-p", string(fw.Proto), ports.match, "-j DNAT --to-destination", destination(to, ports.to)}
+			rest := []string{ports.match, "-j DNAT --to-destination", destination(to, ports.to)}
+			proto := []string{"-p", string(fw.Proto)}
 			for _, dst := range orAny(hosts(fw.Dst, f)) {
 				for _, from := range orAny(ofFamily(fw.From, f)) {
-					arriving := words
+					var iface []string
 					if fw.Iface != "" {
-						arriving = slices.Concat([]string{"-i", fw.Iface}, words)
+						iface = []string{"-i", fw.Iface}
 					}
-					add("PREROUTING", slices.Concat(addresses(from, dst), arriving)...)
+					add("PREROUTING", slices.Concat(addresses(from, dst), iface, proto, rest)...)
 					if s.Hairpin && fw.Iface != "" {
-						add("PREROUTING", slices.Concat(toRouter(from, dst, f), []string{"! -i", fw.Iface}, words)...)
+						addrs, local := toRouter(from, dst, f)
+						add("PREROUTING", slices.Concat(addrs, []string{"! -i", fw.Iface}, proto, local, rest)...)
 					}
 				}
 				if s.Local {
-					add("OUTPUT", slices.Concat(toRouter(netip.Prefix{}, dst, f), words)...)
+					addrs, local := toRouter(netip.Prefix{}, dst, f)
+					add("OUTPUT", slices.Concat(addrs, proto, local, rest)...)
 				}
 			}
 		}
@@ -116,15 +119,16 @@ func addresses(from, dst netip.Prefix) []string {
 
 // toRouter matches what is sent to the router itself: to dst, or to whichever
 // address is its own. Loopback is not forwarded: the kernel would drop the answer.
-func toRouter(from, dst netip.Prefix, f Family) []string {
+// The addresses come before the protocol in a rule, the rest after it.
+func toRouter(from, dst netip.Prefix, f Family) (addrs, rest []string) {
 	if dst.IsValid() {
-		return addresses(from, dst)
+		return addresses(from, dst), nil
 	}
 	loopback := "! -d 127.0.0.0/8"
 	if f == IPv6 {
 		loopback = "! -d ::1/128"
 	}
-	return append(addresses(from, dst), loopback, "-m addrtype --dst-type LOCAL")
+	return append(addresses(from, dst), loopback), []string{"-m addrtype --dst-type LOCAL"}
 }
 
 // A portMatch is a group of ports that one rule takes, and where they go.

@@ -49,7 +49,9 @@ type Forward struct {
 	// Ports are what is forwarded. At least one.
 	Ports []PortRange
 
-	// Dst are the router's own addresses to which packets must be sent. None: any.
+	// Dst are the router's own addresses to which packets must be sent. None: any,
+	// which is in conflict with rules of others for any other address, such as those
+	// that Kubernetes makes for each service.
 	// Behind a cloud's address translation packets arrive for the private address.
 	Dst []netip.Addr
 

@@ -85,6 +85,16 @@ func TestValidateRefusesWhatDoesNotDoWhatItSays(t *testing.T) {
 				{Proto: TCP, Iface: "ens5", Ports: one(25), To: guest[:1]},
 				{Proto: TCP, Iface: "ens6", Ports: one(25), To: guest[:1]}}},
 			want: "takes the same packets"},
+		"and for the router itself, which comes in by no interface": {
+			set: Set{Name: "s", Local: true, Forwards: []Forward{
+				{Proto: TCP, Iface: "ens5", Ports: one(25), To: guest[:1]},
+				{Proto: TCP, Iface: "ens6", Ports: one(25), To: guest[:1]}}},
+			want: "forward 1 takes the same packets: tcp port 25"},
+		"and for the router itself, whatever the sources": {
+			set: Set{Name: "s", Local: true, Forwards: []Forward{
+				{Proto: TCP, Iface: "ens5", From: []netip.Prefix{prefix("198.51.100.0/24")}, Ports: one(25), To: guest[:1]},
+				{Proto: TCP, Iface: "ens5", From: []netip.Prefix{prefix("203.0.113.0/24")}, Ports: one(25), To: guest[:1]}}},
+			want: "forward 1 takes the same packets: tcp port 25"},
 		"the same port for two sources": {
 			set: Set{Name: "s", Forwards: []Forward{
 				{Proto: TCP, Iface: "ens5", From: []netip.Prefix{prefix("198.51.100.0/24")}, Ports: one(25), To: guest[:1]},
@@ -146,6 +156,20 @@ func TestRulesOfAForward(t *testing.T) {
 			"-s 198.51.100.0/24 -d 203.0.113.5/32 -i ens5 -p tcp -m tcp --dport 25 -j DNAT --to-destination 10.77.0.2\n" +
 				"-s 192.0.2.7/32 -d 203.0.113.5/32 -i ens5 -p tcp -m tcp --dport 25 -j DNAT --to-destination 10.77.0.2\n" +
 				"-s 2001:db8::/32 -d 2001:db8::5/128 -i ens5 -p tcp -m tcp --dport 25 -j DNAT --to-destination fd77::2"},
+		"hairpin": {
+			Set{Name: "s", Hairpin: true, HairpinFrom: []netip.Prefix{prefix("10.77.0.0/24")}, Forwards: with(func(f *Forward) {}).Forwards},
+			"-i ens5 -p tcp -m tcp --dport 25 -j DNAT --to-destination 10.77.0.2\n" +
+				"! -d 127.0.0.0/8 ! -i ens5 -p tcp -m addrtype --dst-type LOCAL -m tcp --dport 25 -j DNAT --to-destination 10.77.0.2\n" +
+				"-s 10.77.0.2/32 -d 10.77.0.2/32 -m conntrack --ctstate DNAT -j MASQUERADE\n" +
+				"-s 10.77.0.0/24 -d 10.77.0.2/32 -m conntrack --ctstate DNAT -j MASQUERADE\n" +
+				"-i ens5 -p tcp -m tcp --dport 25 -j DNAT --to-destination fd77::2\n" +
+				"! -d ::1/128 ! -i ens5 -p tcp -m addrtype --dst-type LOCAL -m tcp --dport 25 -j DNAT --to-destination fd77::2\n" +
+				"-s fd77::2/128 -d fd77::2/128 -m conntrack --ctstate DNAT -j MASQUERADE"},
+		"local, at an address": {
+			Set{Name: "abcdefghijklmnop", Local: true, Forwards: with(func(f *Forward) { f.Dst, f.To = []netip.Addr{addr("203.0.113.5")}, guest[:1] }).Forwards},
+			"-d 203.0.113.5/32 -i ens5 -p tcp -m tcp --dport 25 -j DNAT --to-destination 10.77.0.2\n" +
+				"-d 203.0.113.5/32 -p tcp -m tcp --dport 25 -j DNAT --to-destination 10.77.0.2\n" +
+				"-d 10.77.0.2/32 -m addrtype --src-type LOCAL -m conntrack --ctstate DNAT -j MASQUERADE"},
 		"a set that only masquerades does so in IPv4": {
 			Set{Name: "s", Masquerade: []string{"ens5", "ens6"}},
 			"-o ens5 -j MASQUERADE\n-o ens6 -j MASQUERADE"},

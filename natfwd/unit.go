@@ -8,9 +8,13 @@ import "strings"
 // unit; it is enabled with "systemctl enable --now rehost-NAME.service".
 //
 // Services that load a firewall empty the tables first. The unit follows those that
-// Debian has: when one of them is started, restarted or reloaded with systemctl, the
-// set is loaded after it. "ufw reload" and "firewall-cmd --reload" do not tell
-// systemd; after them the service has to be reloaded by hand, and [Verify] says so.
+// Debian has: when systemctl restarts or reloads one of them, the set is loaded after
+// it, and when systemctl stops one, the set is removed until that is started again. Two
+// things do not reach it: a firewall that is started for the first time since the set
+// was loaded, and what does not go through systemd, "ufw reload" and "firewall-cmd
+// --reload". After them the service has to be reloaded by hand, and [Verify] says so.
+//
+// Like the hook it does not fail where a family cannot be loaded: the journal says so.
 //
 // The error is that of Validate.
 func (s Set) Unit() (Output, error) {

@@ -6,6 +6,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/rehost/rehost/internal/lab"
 )
 
 // TestUnitLoadsAndRemovesTheSet runs the unit's commands with their input, as
@@ -13,14 +15,14 @@ import (
 func TestUnitLoadsAndRemovesTheSet(t *testing.T) {
 	for _, backend := range []string{"nft", "legacy"} {
 		t.Run(backend, func(t *testing.T) {
-			useBackend(t, backend)
-			h := newHost(t)
-			h.addOthersRules()
-			before := h.rules()
-			assert.Empty(t, h.runScript(t, senate(), "start"))
-			loaded := h.rules()
-			assert.Empty(t, h.runScript(t, senate(), "stop"))
-			unit, err := senate().Unit()
+			lab.UseIPTables(t, backend)
+			h := newRouter(t)
+			addOthersRules(t, h)
+			before := rulesOn(t, h)
+			assert.Empty(t, runScript(t, h, mail(), "start"))
+			loaded := rulesOn(t, h)
+			assert.Empty(t, runScript(t, h, mail(), "stop"))
+			unit, err := mail().Unit()
 			require.NoError(t, err)
 			for _, step := range []struct{ command, want string }{
 				{"ExecStop", before},
@@ -32,12 +34,12 @@ func TestUnitLoadsAndRemovesTheSet(t *testing.T) {
 				_, argv, ok := strings.Cut(string(unit.Data), "\n"+step.command+"=")
 				require.True(t, ok, step.command)
 				argv, _, _ = strings.Cut(argv, "\n")
-				cmd := h.command(strings.Fields(argv)...)
+				cmd := commandOn(t, h, strings.Fields(argv)...)
 				cmd.Stdin = strings.NewReader(inputOf(t, unit.Data))
 				out, err := cmd.CombinedOutput()
 				require.NoError(t, err)
 				assert.Empty(t, string(out))
-				assert.Equal(t, step.want, h.rules(), step.command)
+				assert.Equal(t, step.want, rulesOn(t, h), step.command)
 			}
 		})
 	}

@@ -42,17 +42,17 @@ func inputOf(t *testing.T, unit []byte) string {
 }
 
 func TestUnit(t *testing.T) {
-	unit, err := senate().Unit()
+	unit, err := mail().Unit()
 	require.NoError(t, err)
 	assert.Equal(t, "/etc/systemd/system/rehost-senate.service (0644)", unit.String())
-	assert.Equal(t, strings.ReplaceAll(senate().script(), "\n\n", "\n"), inputOf(t, unit.Data))
+	assert.Equal(t, strings.ReplaceAll(mail().script(), "\n\n", "\n"), inputOf(t, unit.Data))
 	_, err = Set{}.Unit()
 	assert.ErrorContains(t, err, "name")
 }
 
 func TestUnitIsTakenBySystemd(t *testing.T) {
 	lab.Need(t, "systemd-analyze")
-	unit, err := senate().Unit()
+	unit, err := mail().Unit()
 	require.NoError(t, err)
 	verify := func() string {
 		dir := t.TempDir()

@@ -183,21 +183,14 @@ func (v *validation) prefix(field string, p netip.Prefix) {
 // the second one do nothing.
 func (v *validation) overlaps(s Set) {
 	for _, family := range []Family{IPv4, IPv6} {
-		var claims []claim
-		for i, f := range s.Forwards {
-			if _, ok := f.target(family); ok {
-				claims = append(claims, f.claims(family, s.Hairpin, i)...)
+		for _, builtin := range []string{"PREROUTING", "OUTPUT"} {
+			index := newIndex(s.claims(family, builtin))
+			for _, c := range index.claims {
+				if other, ok := index.overlap(c, func(o claim) bool { return o.forward < c.forward }); ok {
+					v.add(fmt.Sprintf("forward %d ports", c.forward+1), c.String(), fmt.Sprintf("forward %d takes the same packets: %s", other.forward+1, other))
+					return // what follows would say the same
+				}
 			}
-		}
-		index := newIndex(claims)
-		for _, c := range claims {
-			if other, ok := index.overlap(c, func(o claim) bool { return o.forward < c.forward }); ok {
-				v.add(fmt.Sprintf("forward %d ports", c.forward+1), c.String(), fmt.Sprintf("forward %d takes the same packets: %s", other.forward+1, other))
-				break
-			}
-		}
-		if len(v.errs) > 0 {
-			return // the other family would say the same
 		}
 	}
 }

@@ -72,11 +72,11 @@ func (v *verification) others() {
 		w := newWalk(v.set, nat, newIndex(v.set.claims(v.family, builtin)))
 		for m := range w.from(builtin) {
 			target := m.meaning.target()
+			translates := slices.Contains(translating, target)
 			switch {
-			case target == "" || slices.Contains([]string{"LOG", "NFLOG", "MARK", "CONNMARK", "TRACE"}, target):
-			case m.before:
+			case m.before && (translates || slices.Contains([]string{"ACCEPT", "DROP", "QUEUE", "NFQUEUE"}, target) || target == "RETURN" && m.rule.chain == builtin):
 				v.add(m.rule.line+1, Error, "shadowed: %s is for this rule first: %s", m.claim, m.rule)
-			case slices.Contains([]string{"DNAT", "REDIRECT", "NETMAP"}, target):
+			case !m.before && translates:
 				v.add(m.rule.line+1, Warning, "%s never comes to this rule, the set takes it: %s", m.claim, m.rule)
 			}
 		}
@@ -91,17 +91,31 @@ func (v *verification) filter() {
 	if i < 0 || table.chains[i].policy == "ACCEPT" {
 		return
 	}
+	w := newWalk(v.set, table, nil)
 	for _, c := range v.set.translated(v.family) {
-		w := newWalk(v.set, table, newIndex([]claim{c}))
+		w.own = newIndex([]claim{c})
 		accepted := false
 		for m := range w.from("FORWARD") {
-			state, limited := m.meaning.option("--ctstate")
-			accepted = accepted || m.meaning.target() == "ACCEPT" && (!limited || state == "DNAT" || slices.Contains(strings.Split(state, ","), "NEW"))
+			if accepted = m.meaning.accepts(); accepted {
+				break
+			}
 		}
 		if !accepted {
 			v.add(table.chains[i].line+1, Error, "the policy of FORWARD is %s and no rule accepts %s", table.chains[i].policy, c)
 		}
 	}
+}
+
+// accepts tells whether a rule of a filter lets the first packet of a forwarded
+// connection through, and not only those that follow it.
+func (m meaning) accepts() bool {
+	states, limited := m.option("--ctstate")
+	if !limited {
+		states, limited = m.option("--state") // the older match
+	}
+	return m.target() == "ACCEPT" && (!limited || slices.ContainsFunc(strings.Split(states, ","), func(state string) bool {
+		return state == "NEW" || state == "DNAT"
+	}))
 }
 
 // system asks the kernel behind a backend, where there is one.

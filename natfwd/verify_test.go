@@ -1,6 +1,7 @@
 package natfwd
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -26,6 +27,13 @@ func TestVerify(t *testing.T) {
 			want: []string{"iptables-save:9: error: shadowed: udp port 53 on ens5 is for this rule first: -A PREROUTING -p udp -m udp --dport 53 -j REDIRECT --to-ports 5353"}},
 		"somebody translates afterwards": {nat: []string{"-A PREROUTING -p udp -m udp --dport 53 -j DNAT --to-destination 10.77.0.9"},
 			want: []string{"iptables-save:10: warning: udp port 53 on ens5 never comes to this rule, the set takes it: -A PREROUTING -p udp -m udp --dport 53 -j DNAT --to-destination 10.77.0.9"}},
+		"somebody returns": {nat: []string{"-I PREROUTING -i ens5 -p tcp -m tcp --dport 25 -j RETURN"},
+			want: []string{"iptables-save:9: error: shadowed: tcp port 25 on ens5 is for this rule first: -A PREROUTING -i ens5 -p tcp -m tcp --dport 25 -j RETURN"}},
+		"somebody returns from a chain": {nat: []string{":web - [0:0]", "-I PREROUTING -j web", "-A web -j RETURN"}},
+		"a chain that is empty":         {nat: []string{":web - [0:0]", "-I PREROUTING -j web"}},
+		"a chain that is called twice": {nat: []string{":web - [0:0]", "-I PREROUTING -j web", "-I PREROUTING -j web", "-A web -i ens5 -p tcp -m tcp --dport 25 -j ACCEPT"},
+			want: []string{"iptables-save:17: error: shadowed: tcp port 25 on ens5 is for this rule first: -A web -i ens5 -p tcp -m tcp --dport 25 -j ACCEPT"}},
+		"somebody marks":  {nat: []string{"-I PREROUTING -j CONNMARK --restore-mark"}},
 		"somebody logs":   {nat: []string{"-I PREROUTING -j LOG"}},
 		"nothing of ours": {nat: []string{"-I PREROUTING -i ens5 -p tcp -m tcp --dport 26 -j ACCEPT"}},
 		"the filter drops": {filter: filter, want: []string{
@@ -35,6 +43,9 @@ func TestVerify(t *testing.T) {
 			"iptables-save:3: error: the policy of FORWARD is DROP and no rule accepts tcp port 587 on ens5 to 10.77.0.2",
 			"iptables-save:3: error: the policy of FORWARD is DROP and no rule accepts udp port 53 on ens5 to 10.77.0.2"}},
 		"it accepts what is translated": {filter: strings.ReplaceAll(filter, "%s", "-A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\n-A FORWARD -m conntrack --ctstate DNAT -j ACCEPT\n%s")},
+		"it accepts answers only, by the older match": {filter: strings.ReplaceAll(filter, "%s", "-A FORWARD -d 10.77.0.2/32 -p tcp -j ACCEPT\n-A FORWARD -m state --state RELATED,ESTABLISHED -j ACCEPT\n%s"), want: []string{
+			"iptables-save:3: error: the policy of FORWARD is DROP and no rule accepts udp port 53 on ens5 to 10.77.0.2"}},
+		"it accepts all that is known": {filter: strings.ReplaceAll(filter, "%s", "-A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED,DNAT -j ACCEPT\n%s")},
 		"it accepts answers, and some": {filter: strings.ReplaceAll(filter, "%s", "-A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\n-A FORWARD -d 10.77.0.2/32 -p tcp -j ACCEPT\n%s"), want: []string{
 			"iptables-save:3: error: the policy of FORWARD is DROP and no rule accepts udp port 53 on ens5 to 10.77.0.2"}},
 		"it accepts in a chain of its own": {filter: strings.ReplaceAll(filter, "%s", ":in - [0:0]\n-A FORWARD -i ens5 -j in\n-A in -j ACCEPT\n%s")},
@@ -104,4 +115,20 @@ func TestAKernelThatForwardsNothing(t *testing.T) {
 		assert.Equal(t, "the kernel forwards nothing: net.ipv4.ip_forward is off", problems[0].Message)
 		assert.Equal(t, "the kernel forwards nothing: net.ipv6.conf.all.forwarding is off", problems[1].Message)
 	})
+}
+
+// Chains of others that call each other many times over are followed once.
+func TestChainsThatCallEachOther(t *testing.T) {
+	var rules strings.Builder
+	rules.WriteString("*nat\n-A PREROUTING -j c0\n")
+	for i := range 40 {
+		fmt.Fprintf(&rules, "-A c%d -j c%d\n-A c%d -p tcp -j c%d\n-A c%d -j c%d\n", i, i+1, i, i+1, i, i)
+	}
+	rules.WriteString("-A c40 -p tcp -m tcp --dport 25 -j DNAT --to-destination 10.77.0.9\nCOMMIT\n")
+	r, err := parseRuleset("r", []byte(rules.String()))
+	require.NoError(t, err)
+	assert.ErrorIs(t, mail().conflict(IPv4, r.nat(), state{}), ErrConflict)
+	v := &verification{set: mail(), family: IPv4, rules: r}
+	v.others()
+	assert.NotEmpty(t, v.problems)
 }

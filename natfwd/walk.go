@@ -12,6 +12,7 @@ type walk struct {
 type readRule struct {
 	rule
 	meaning
+	claims []claim
 }
 
 // A meeting is a foreign rule that some of the packets come to.
@@ -23,9 +24,13 @@ type meeting struct {
 
 func newWalk(s Set, nat *table, own *index) *walk {
 	w := &walk{set: s, rules: map[string][]readRule{}, own: own}
+	for _, c := range nat.chains {
+		w.rules[c.name] = nil // it may be empty
+	}
 	for _, r := range nat.rules {
 		if !s.owns(r.chain) {
-			w.rules[r.chain] = append(w.rules[r.chain], readRule{r, r.read()})
+			m := r.read()
+			w.rules[r.chain] = append(w.rules[r.chain], readRule{r, m, m.claims()})
 		}
 	}
 	return w
@@ -36,22 +41,29 @@ func newWalk(s Set, nat *table, own *index) *walk {
 func (w *walk) from(builtin string) iter.Seq[meeting] {
 	return func(yield func(meeting) bool) {
 		before := true
-		w.follow(builtin, claim{ports: PortRange{0, 0xffff}}, &before, map[string]bool{}, yield)
+		w.follow(builtin, claim{ports: PortRange{0, 0xffff}}, &before, map[visit]bool{}, yield)
 	}
 }
 
-func (w *walk) follow(chain string, in claim, before *bool, on map[string]bool, yield func(meeting) bool) bool {
-	if on[chain] || w.set.owns(chain) { // a loop is not possible in the kernel, in a file it is
+// A visit is packets that come to a chain. They meet nothing new the second time:
+// chains that call each other twice would otherwise be followed without end, and
+// those of a file may call each other in a loop.
+type visit struct {
+	chain string
+	in    claim
+}
+
+func (w *walk) follow(chain string, in claim, before *bool, done map[visit]bool, yield func(meeting) bool) bool {
+	if done[visit{chain, in}] || w.set.owns(chain) {
 		return true
 	}
-	on[chain] = true
-	defer delete(on, chain)
+	done[visit{chain, in}] = true
 	for _, r := range w.rules[chain] {
 		if w.set.owns(r.target()) {
 			*before = false
 			continue
 		}
-		for _, c := range r.claims() {
+		for _, c := range r.claims {
 			met, ok := in.both(c)
 			if !ok {
 				continue
@@ -61,7 +73,7 @@ func (w *walk) follow(chain string, in claim, before *bool, on map[string]bool, 
 				continue
 			}
 			if _, isChain := w.rules[r.target()]; isChain {
-				if !w.follow(r.target(), met, before, on, yield) {
+				if !w.follow(r.target(), met, before, done, yield) {
 					return false
 				}
 				continue

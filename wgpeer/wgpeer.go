@@ -1,5 +1,48 @@
-// Package wgpeer describes both ends of a WireGuard tunnel once, and makes files
-// and live devices say so.
+// Package wgpeer describes both ends of a WireGuard tunnel once, and makes files and
+// live devices say so.
+//
+// A [Hub] is a router and its guests. Its Validate finds what cannot work before
+// anything is written: two peers with one prefix, an endpoint inside the tunnel, an
+// address that the other end does not let in. One end's view of it is an [Interface],
+// which becomes
+//
+//   - a file of wg-quick(8): [Interface.WGQuick]; or
+//   - a file of wg(8) and a fragment of interfaces(5): [Interface.Setconf] and
+//     [Interface.Ifupdown]; or
+//   - a change of a live device: [Diff] and [Apply].
+//
+// A file that is there already is edited: a [File] reads it as wg 1.0.20210914 and
+// wg-quick do, keeps every byte that an edit does not name, and its Check reports what
+// they would refuse, ignore or misread. The commands of wg-quick (PostUp and its like)
+// are kept and never run.
+//
+//	f, err := wgpeer.Open("/etc/wireguard/wg0.conf")
+//	if err != nil {
+//		return err
+//	}
+//	if err := f.SetPeer(peer); err != nil {
+//		return err
+//	}
+//	fmt.Print(f.Changes(), f.Check()) // neither shows a key
+//	return f.Save(ctx)
+//
+// On a live device only the peers that change are touched, in one call: sessions and
+// counters of the others go on. What the kernel would silently take as something else
+// is refused: prefixes that overlap another peer's, a peer that is not there, the
+// device's own key. [Health] tells how the peers are.
+//
+// A private key and a preshared key are types that print as "redacted", whatever they
+// are a field of. Where the private key stays on its machine, its public half and
+// KeyFile will do for everything.
+//
+// The package makes no device: wg-quick, ifupdown or a person does. It speaks to live
+// ones through a [Client], which *wgctrl.Client is. For NetBSD, whose wg(4) has other
+// words, see package netbsdcfg.
+//
+// # Speed
+//
+// Comparing and changing one of 1,000 peers grows with the number of peers; see
+// BenchmarkApplyOneChange.
 package wgpeer
 
 import "github.com/rehost/rehost/internal/textfile"

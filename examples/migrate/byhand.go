@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/rehost/rehost/examples/internal/move"
 )
@@ -40,41 +39,5 @@ func certificates(m *move.Move, _ *machines) (phase, error) {
 		Goal:  fmt.Sprintf("Certificates are issued on %s and served by %s.", router, guest),
 		Steps: steps,
 		Back:  []string{"Install the certificates of before and reload. They are valid until they expire."},
-	}, nil
-}
-
-// certificateChecks ask each service whose port is known for TLS, through the
-// tunnel, for the certificate that it serves.
-func certificateChecks(m *move.Move) []string {
-	var checks []string
-	for _, s := range m.Services {
-		if slices.Contains([]uint16{443, 465, 993, 995}, s.Port) {
-			checks = append(checks, fmt.Sprintf("On %s: `openssl s_client -connect %s:%d </dev/null | openssl x509 -noout -enddate` shows the new date (%s): a reload that exits 0 proves nothing.",
-				m.Router.Name, m.Tunnel.Guest.Addr(true), s.Port, s.Name))
-		}
-	}
-	return checks
-}
-
-// check is phase 7.
-func check(m *move.Move, _ *machines) (phase, error) {
-	checks := []string{
-		"`wgconfig " + m.Tunnel.Iface + "` on the guest shows a handshake younger than three minutes.",
-		"`ping -c 3` from the guest reaches the world.",
-	}
-	if a := m.Tunnel.Guest.Addr(false); a.IsValid() {
-		checks = append(checks, fmt.Sprintf("`ping6 -c 3` from the guest reaches the world, and from outside it reaches %s.", a))
-	}
-	checks = slices.Concat(checks, reachable(m, m.Router.Address), certificateChecks(m))
-	return phase{Dir: "07-check", Title: "Check",
-		Goal: "Everything answers from home, and what was taken away can stay away.",
-		Steps: []step{
-			{Title: "From the inside and from the outside", Do: "Ask every service, in both families.", Check: checks},
-			{Title: "Mail leaves", Host: m.Router.Name, Do: "Ask a mail server that is not yours.",
-				Run:   []string{"nc -vz -w 5 OTHER-MAIL-SERVER 25"},
-				Check: []string{"`mailq` on the guest is short, and gets shorter: a closed port 25 shows as hundreds of mails that wait."}},
-			{Title: "The old host", Do: "Keep the old disk for a week, switched off, then give it back. Then take the forwarding of /.well-known away."},
-		},
-		Back: []string{"Until the old disk is given back: stop the guest at home, start it at " + m.Guest.Old.Host + ", and put the old address back into the zone. Mail that arrived since lies on the disk at home: copy it first."},
 	}, nil
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/rehost/rehost/internal/textfile"
 	"github.com/rehost/rehost/netbsdcfg"
 	"github.com/rehost/rehost/pfrules"
+	"github.com/rehost/rehost/wgpeer"
 	"github.com/rehost/rehost/zone"
 )
 
@@ -69,6 +70,8 @@ const (
 	guestNetwork
 	pfConf
 	linuxSysctl
+	wireGuard
+	fragment // nothing reads it, but one that is there is replaced
 	nginxFile
 	vmBhyve
 	zoneFile
@@ -88,6 +91,10 @@ func kindOf(m *move.Move, host, file string) kind {
 		return vmBhyve
 	case host == m.Router.Name && (file == "etc/sysctl.conf" || dir == "etc/sysctl.d/"):
 		return linuxSysctl
+	case host == m.Router.Name && "/"+file == wgConf(m):
+		return wireGuard
+	case host == m.Router.Name && file == "etc/network/interfaces.d/"+m.Tunnel.Iface:
+		return fragment
 	case strings.Contains(file, "/nginx/"):
 		return nginxFile
 	}
@@ -166,6 +173,8 @@ func (ms *machines) checkFile(m *move.Move, name string) netbsdcfg.Problems {
 		return problemsOf(parseLinuxSysctl(name, data))
 	case zoneFile:
 		return problemsOf(zone.Parse(name, m.Domain, data))
+	case wireGuard:
+		return problemsOf(wgpeer.Parse(name, data))
 	case nginxFile:
 		return checkNginx(name, data)
 	}

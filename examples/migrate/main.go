@@ -46,6 +46,7 @@ host:
     in/garage/vm/senate/senate.conf
     in/ingress/etc/nginx/...
     in/ingress/etc/sysctl.d/...
+    in/ingress/etc/wireguard/wg0.conf, with the private key: keep it to yourself
 
 The guest's rc.conf and its zone file have to be there; another file that is
 missing is started afresh, and files that no phase edits or checks are passed

@@ -50,6 +50,7 @@ type rendered struct {
 	Path    string      `json:"path"` // on the host
 	Mode    fs.FileMode `json:"mode"`
 	Changes string      `json:"changes,omitempty"` // against the file as the phase before left it; "" for a new one
+	Link    string      `json:"link,omitempty"`    // the file is a symbolic link to it
 	data    []byte
 }
 

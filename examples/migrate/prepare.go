@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
 	"net/netip"
 	"path"
@@ -34,8 +33,20 @@ func prepare(m *move.Move, ms *machines) (phase, error) {
 	if err != nil {
 		return phase{}, err
 	}
+	hub, err := hubOf(m)
+	if err != nil {
+		return phase{}, err
+	}
+	routerEnd, err := routerTunnel(m, ms, hub)
+	if err != nil {
+		return phase{}, err
+	}
+	ping, err := hub.PingJob(guest)
+	if err != nil {
+		return phase{}, err
+	}
 	keyFile := m.Tunnel.Guest.KeyFile
-	keyCheck := "The last line is " + guestKey(m) + ", as in the move file."
+	keyCheck := "The last line is " + m.Tunnel.Guest.PublicKey + ", as in the move file."
 	if m.Tunnel.Guest.PublicKey == "" {
 		keyCheck = "The last line is in the move file as tunnel.guest.public_key, and everything is rendered again."
 	}
@@ -48,22 +59,12 @@ func prepare(m *move.Move, ms *machines) (phase, error) {
 				"wg-keygen --pub < " + keyFile,
 			},
 			Check: []string{keyCheck}},
-		step{Title: "The router's end of the tunnel", Host: m.Router.Name,
-			Do:  "Add the guest as a peer, with its addresses in the tunnel and at home. Leave the other peers alone. The shell is bash.",
-			Add: []addition{peerSection(m)},
-			Run: []string{
-				"wg syncconf " + m.Tunnel.Iface + " <(wg-quick strip " + m.Tunnel.Iface + ")",
-				fmt.Sprintf("ip route replace %s dev %s", m.Guest.Home.Address.Addr(), m.Tunnel.Iface),
-			},
-			Check: []string{
-				"`wg show " + m.Tunnel.Iface + "` lists the peer.",
-				"`wg show " + m.Tunnel.Iface + " public-key` prints " + m.Tunnel.Router.PublicKey + ".",
-			}},
+		routerEnd,
 		step{Title: "The guest's end of the tunnel", Host: guest,
 			Do:    "Load wg(4) at every boot and bring the tunnel up. The default route does not change, so nothing is lost if the tunnel does not work. Install the edited files, do not echo into modules.conf: that would wipe it.",
 			Files: []rendered{modules, wg},
 			Add: []addition{{To: "root's crontab (`crontab -e`), since wg(4) has no keepalive and the provider's NAT would forget the tunnel",
-				Lines: []string{fmt.Sprintf("* * * * * /sbin/ping -n -c 1 %s >/dev/null 2>&1", m.Tunnel.Router.Addr(true))}}},
+				Lines: []string{ping}}},
 			Run: append([]string{"ifconfig -C | grep -qw wg || modload if_wg", "ifconfig " + m.Tunnel.Iface + " create"}, commands...),
 			Check: []string{
 				fmt.Sprintf("`ping -c 3 %s` is answered.", m.Tunnel.Router.Addr(true)),
@@ -110,13 +111,15 @@ func upgrade(m *move.Move) ([]step, error) {
 // commands that the file adds to what the phase before has run, so that nobody
 // has to restart the network of a machine that he is logged in to.
 func tunnelFile(m *move.Move, ms *machines, w netbsdcfg.WireGuard) (rendered, []string, error) {
-	w.KeyFile = m.Tunnel.Guest.KeyFile
-	w.Peers = []netbsdcfg.WGPeer{{
-		Name:       m.Router.Name,
-		PublicKey:  m.Tunnel.Router.PublicKey,
-		Endpoint:   netip.AddrPortFrom(m.Router.Address, m.Tunnel.Port).String(),
-		AllowedIPs: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")},
-	}}
+	hub, err := hubOf(m)
+	if err != nil {
+		return rendered{}, nil, err
+	}
+	end, err := guestEnd(m, hub)
+	if err != nil {
+		return rendered{}, nil, m.Problem("tunnel", "%v", err)
+	}
+	w.KeyFile, w.ListenPort, w.Peers = end.KeyFile, end.ListenPort, end.Peers
 	f, err := w.Ifconfig()
 	if err != nil {
 		return rendered{}, nil, m.Problem("tunnel", "%v", err)
@@ -140,23 +143,3 @@ func commandLines(f *netbsdcfg.Ifconfig, iface string) []string {
 }
 
 func tunnelPath(m *move.Move) string { return "/etc/ifconfig." + m.Tunnel.Iface }
-
-// guestKey is the guest's public key, or what to put in its place: nobody has it
-// before the upgrade, since older releases have no wg-keygen.
-func guestKey(m *move.Move) string {
-	return cmp.Or(m.Tunnel.Guest.PublicKey, "GUEST-PUBLIC-KEY")
-}
-
-// peerSection is the router's [Peer] section for the guest.
-func peerSection(m *move.Move) addition {
-	var allowed []string
-	for _, p := range append(m.Tunnel.Guest.Addresses, m.Guest.Home.Address) {
-		allowed = append(allowed, netip.PrefixFrom(p.Addr(), p.Addr().BitLen()).String())
-	}
-	return addition{To: "/etc/wireguard/" + m.Tunnel.Iface + ".conf", Lines: []string{
-		"[Peer]",
-		"# " + m.Guest.Name,
-		"PublicKey = " + guestKey(m),
-		"AllowedIPs = " + strings.Join(allowed, ", "),
-	}}
-}

@@ -43,12 +43,22 @@ func (s step) write(b *strings.Builder, dir string) {
 	var files []string
 	for _, f := range s.Files {
 		line := fmt.Sprintf("`%s` (%04o) from `%s`", f.Path, f.Mode, path.Join(dir, f.Dir, f.Path))
+		if s.Host == "" { // a file that a command below reads
+			line = "`" + path.Join(dir, f.Dir, f.Path) + "`"
+		}
+		if f.Link != "" {
+			line = fmt.Sprintf("`%s`, a link to `%s`", f.Path, f.Link)
+		}
 		if f.Changes != "" {
 			line += fmt.Sprintf(", [diff](%s)", diffPath(dir, f))
 		}
 		files = append(files, line)
 	}
-	list(b, "Install", files)
+	title := "Install"
+	if s.Host == "" {
+		title = "With"
+	}
+	list(b, title, files)
 	for _, a := range s.Add {
 		fmt.Fprintf(b, "\nAdd to %s:\n\n", a.To)
 		code(b, a.Lines)

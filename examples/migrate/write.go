@@ -20,7 +20,7 @@ func outputs(p *plan) []textfile.Output {
 	for _, ph := range p.Phases {
 		for _, s := range ph.Steps {
 			for _, f := range s.Files {
-				list = append(list, textfile.Output{Path: path.Join(ph.Dir, f.Dir, f.Path), Mode: f.Mode, Data: f.data})
+				list = append(list, textfile.Output{Path: path.Join(ph.Dir, f.Dir, f.Path), Mode: f.Mode, Data: f.data, Link: f.Link})
 				if f.Changes != "" {
 					list = append(list, textfile.Output{Path: diffPath(ph.Dir, f), Mode: 0o644, Data: []byte(f.Changes)})
 				}
