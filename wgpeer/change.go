@@ -1,6 +1,7 @@
 package wgpeer
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -13,23 +14,17 @@ type edit struct {
 	behind  map[int][]string // new lines behind a line; -1 is the top
 }
 
-func (e *edit) change(line int, text string) {
-	if e.changed == nil {
-		e.changed = map[int]string{}
-	}
-	e.changed[line] = text
+func newEdit(lines []string) *edit {
+	return &edit{lines, map[int]string{}, map[int][]string{}}
 }
 
 func (e *edit) insert(behind int, text ...string) {
-	if e.behind == nil {
-		e.behind = map[int][]string{}
-	}
 	e.behind[behind] = append(e.behind[behind], text...)
 }
 
 func (e *edit) remove(from, to int) {
 	for i := from; i < to; i++ {
-		e.change(i, "")
+		e.changed[i] = ""
 	}
 }
 
@@ -71,7 +66,7 @@ func (e *edit) value(set *setting, value string) {
 	if set.start == 0 { // it has no =
 		value = set.key + " = " + value
 	}
-	e.change(set.line, line[:set.start]+value+line[set.end:])
+	e.changed[set.line] = line[:set.start] + value + line[set.end:]
 }
 
 // put adds a setting at the end of a section, indented as the one before it.
@@ -127,7 +122,7 @@ func (e *edit) list(in []*section, last *section, key string, want, have []netip
 	split func(string) []string, read func(string) (netip.Prefix, error)) {
 	found := find(in, key)
 	missing := prefixSet(want)
-	if !slices.ContainsFunc(found, isBad) && sameKeys(missing, prefixSet(have)) {
+	if !slices.ContainsFunc(found, isBad) && maps.Equal(missing, prefixSet(have)) {
 		return
 	}
 	kept := make([][]string, len(found))
@@ -171,15 +166,6 @@ func prefixSet(prefixes []netip.Prefix) map[netip.Prefix]bool {
 		set[p] = true
 	}
 	return set
-}
-
-func sameKeys(a, b map[netip.Prefix]bool) bool {
-	for p := range a {
-		if !b[p] {
-			return false
-		}
-	}
-	return len(a) == len(b)
 }
 
 // removeSection removes a peer's section and the comments that are its own.

@@ -9,7 +9,8 @@ import (
 
 // Check returns what wg or wg-quick refuses, ignores or misreads in the file
 // (Error), and what works and is probably not meant (Warning). A file that was
-// opened is looked at on disk too: others must not be able to read a secret.
+// opened is looked at on disk too: others must not be able to read a secret, or to
+// write.
 func (f *File) Check() Problems {
 	v := f.view()
 	v.checkKeys()
@@ -21,11 +22,7 @@ func (f *File) Check() Problems {
 	if v.saves != nil {
 		v.note(v.saves, Warning, "wg-quick down writes the file anew from the device: comments, names and edits are lost")
 	}
-	if f.path != "" && f.hasSecret(v) {
-		if info, err := os.Stat(f.path); err == nil && info.Mode()&0o004 != 0 {
-			v.noteFile(Warning, "holds a secret and everybody can read it: set its mode to 0600")
-		}
-	}
+	v.checkMode(f.path)
 	problems := append(v.refused, v.odd...)
 	problems.Sort()
 	return problems
@@ -36,8 +33,17 @@ func (v *view) noteFile(severity Severity, message string) {
 	v.odd = append(v.odd, Problem{File: v.file, Severity: severity, Message: message})
 }
 
-func (f *File) hasSecret(v *view) bool {
-	return !v.PrivateKey.IsZero() || slices.ContainsFunc(v.Peers, func(p Peer) bool { return !p.PresharedKey.IsZero() })
+// checkMode looks at the file on disk, if there is one.
+func (v *view) checkMode(path string) {
+	info, err := os.Stat(path)
+	secret := !v.PrivateKey.IsZero() || slices.ContainsFunc(v.Peers, func(p Peer) bool { return !p.PresharedKey.IsZero() })
+	switch {
+	case path == "" || err != nil:
+	case info.Mode()&0o002 != 0:
+		v.noteFile(Warning, "everybody can write it: set its mode to 0600")
+	case info.Mode()&0o004 != 0 && secret:
+		v.noteFile(Warning, "holds a secret and everybody can read it: set its mode to 0600")
+	}
 }
 
 // checkKeys looks for the interface's own key.
@@ -45,10 +51,10 @@ func (v *view) checkKeys() {
 	all, _ := v.interfaces()
 	private := find(all, "PrivateKey")
 	switch {
-	case v.PrivateKey.IsZero() && v.KeyFile == "" && !v.setsKey && !slices.ContainsFunc(private, isBad):
+	case v.PrivateKey.IsZero() && v.setsKey == nil && !slices.ContainsFunc(private, isBad):
 		v.noteFile(Warning, "has no PrivateKey: setconf takes away the one that the device has")
-	case !v.PrivateKey.IsZero() && v.KeyFile != "":
-		v.note(private[len(private)-1], Warning, "the key in %s takes the place of this one", v.KeyFile)
+	case !v.PrivateKey.IsZero() && v.setsKey != nil:
+		v.note(private[len(private)-1], Warning, "the command in line %d sets another key after this one", v.setsKey.line+1)
 	}
 	if v.PublicKey == (PublicKey{}) {
 		return
@@ -65,8 +71,7 @@ func (v *view) checkCommands(lines []string) {
 		for _, set := range find(quick, key) {
 			line := lines[set.line]
 			command, _, cut := strings.Cut(line, "#")
-			quoted := strings.Count(command, `"`)%2 == 1 || strings.Count(command, `'`)%2 == 1
-			if cut && (quoted || strings.TrimRight(command, space) == command) {
+			if cut && inWord(command[set.start:]) {
 				v.odd = append(v.odd, Problem{
 					File: v.file, Line: set.line + 1, Col: len(command) + 1, Severity: Error,
 					Message: "wg-quick cuts the command here: it cannot hold a #",
@@ -74,6 +79,30 @@ func (v *view) checkCommands(lines []string) {
 			}
 		}
 	}
+}
+
+// inWord reports whether a command of the shell ends inside a word, where a # would
+// begin no comment: behind anything but a blank or an operator, or in quotes.
+func inWord(command string) bool {
+	var quote rune
+	word, escaped := false, false
+	for _, c := range command {
+		switch {
+		case escaped:
+			escaped = false
+		case c == '\\' && quote != '\'':
+			word, escaped = true, true
+		case quote != 0:
+			if c == quote {
+				quote = 0
+			}
+		case c == '"' || c == '\'':
+			word, quote = true, c
+		default:
+			word = !strings.ContainsRune(" \t;&|()<>", c)
+		}
+	}
+	return word || escaped
 }
 
 // checkAllowed looks for prefixes that peers share.

@@ -20,7 +20,9 @@ func TestCheck(t *testing.T) {
 		{"no key", "[Interface]\n", "wg0.conf: warning: has no PrivateKey: setconf takes away the one that the device has"},
 		{"a key file", "[Interface]\nPostUp = wg set %i private-key /etc/wireguard/%i.key\n", ""},
 		{"a key from a command", "[Interface]\nPostUp = wg set %i private-key <(pass wg0)\n", ""},
-		{"two keys", "[Interface]\nPrivateKey = OWN\nPostUp = wg set %i private-key /key\n", "wg0.conf:2:14: warning: the key in /key takes the place of this one"},
+		{"two keys", "[Interface]\nPrivateKey = OWN\nPostUp = wg set %i private-key /key\n", "wg0.conf:2:14: warning: the command in line 3 sets another key after this one"},
+		{"a key and a command", head + "PostUp = wg set %i private-key <(pass wg0)\n", "wg0.conf:2:14: warning: the command in line 3 sets another key after this one"},
+		{"a key from a command that comes too early", "[Interface]\nPreUp = wg set %i private-key /key\n", "wg0.conf: warning: has no PrivateKey: setconf takes away the one that the device has"},
 		{"the key of zeros", "[Interface]\nPrivateKey = ZEROS\n", "wg0.conf: warning: has no PrivateKey: setconf takes away the one that the device has"},
 		{"port 70000", head + "ListenPort = 70000\n", "wg0.conf:3:14: error: a port is at most 65535: wg on Linux reads 70000 as 4464"},
 		{"host bits", head + annas + "AllowedIPs = 10.78.0.2/24\n", "wg0.conf:6:14: warning: 10.78.0.2/24 is not the first address of its prefix: wg makes it 10.78.0.0/24"},
@@ -28,6 +30,7 @@ func TestCheck(t *testing.T) {
 		{"endpoint port 0", head + annas + "Endpoint = 192.0.2.1:0", "wg0.conf:6:12: error: nothing can be sent to port 0"},
 		{"no brackets", head + annas + "Endpoint = 2001:db8::1:51820", "wg0.conf:6:12: warning: wg takes what is behind the last colon for the port: write [2001:db8::1]:51820"},
 		{"repeated key", head + "FwMark = 1\nFwMark = 1\nFwMark = 2\n", "wg0.conf:4:10: warning: FwMark is in line 3 already\nwg0.conf:5:10: error: FwMark is in line 3 already, which this one overrides"},
+		{"repeated key in repeated sections", head + "ListenPort = 1\n[Peer]\nPublicKey = ANNA\nAllowedIPs = ::/0\n[Interface]\nListenPort = 2\n", "wg0.conf:8:14: error: ListenPort is in line 3 already, which this one overrides"},
 		{"repeated peer", head + annas + annas, "wg0.conf:6:1: error: the peer has a section in line 3 already, whose AllowedIPs this one replaces"},
 		{"own key", head + strings.Replace(annas, "ANNA", "SELF", 1), "wg0.conf:4:13: error: this is the interface itself: wg ignores the peer"},
 		{"key of zeros", head + strings.Replace(annas, "ANNA", "ZEROS", 1), "wg0.conf:4:13: error: the key of zeros is nobody's"},
@@ -39,7 +42,12 @@ func TestCheck(t *testing.T) {
 		{"what a later section replaces", head + annas + "[Peer]\nPublicKey=BERT\nAllowedIPs=10.77.0.2\n[Peer]\nPublicKey=ANNA\nAllowedIPs=10.77.0.3\n", "wg0.conf:9:1: error: the peer has a section in line 3 already, whose AllowedIPs this one replaces"},
 		{"no addresses", head + "[Peer]\nPublicKey = ANNA\n", "wg0.conf:4:13: warning: the peer has no AllowedIPs: nothing goes to it, and what comes from it is dropped"},
 		{"SaveConfig", head + "SaveConfig = true\n", "wg0.conf:3:14: warning: wg-quick down writes the file anew from the device: comments, names and edits are lost"},
+		{"SaveConfig is off again", head + "SaveConfig = true\nSaveConfig = false\n", "wg0.conf:4:14: error: SaveConfig is in line 3 already, which this one overrides"},
+		{"an MTU that is octal", head + "MTU = 01400\n", "wg0.conf:3:7: error: MTU: \"01400\" is no number of bytes"},
+		{"what may be half a secret", head + "abcdefghijklmnopqrstuvwxy = 1\nabc/ = 1\n", "wg0.conf:3:1: error: wg does not know this line\nwg0.conf:4:1: error: wg does not know this line"},
 		{"a command that is cut", head + "PostUp = true # so\nPostUp = echo a#b\nPostUp = echo 'a # b'\n", "wg0.conf:4:16: error: wg-quick cuts the command here: it cannot hold a #\nwg0.conf:5:18: error: wg-quick cuts the command here: it cannot hold a #"},
+		{"a command before a comment", head + "PostUp = # none\nPostUp = echo \"it's\" \\' 'a\\' # so\nPostUp = (true;#)\n", ""},
+		{"a command that is cut in quotes", head + "PostUp = echo \"a' # b\"\nPostUp = echo a\\ # b\nPostUp = echo \"\\\" # b\"\n", "wg0.conf:3:19: error: wg-quick cuts the command here: it cannot hold a #\nwg0.conf:4:18: error: wg-quick cuts the command here: it cannot hold a #\nwg0.conf:5:19: error: wg-quick cuts the command here: it cannot hold a #"},
 		{"an address twice", head + "Address = 10.77.0.1/24, 10.77.0.1/24\n", "wg0.conf:3:11: error: 10.77.0.1/24 is in line 3 already: ip(8) refuses it, and wg-quick gives up"},
 
 		{"no PublicKey", head + "[Peer] # Anna\n", "wg0.conf:3:1: error: [Peer]: has no PublicKey"},
@@ -71,11 +79,13 @@ wg0.conf:11:12: error: Endpoint: "x" has no port`},
 }
 
 func TestErrorsSayWhereAndHoldNoSecret(t *testing.T) {
-	_, err := parse(t, fill.Replace("[Interface]\nPrivateKey = OWNx\n[Peer]\nPresharedKey =\tPSK=\nPSK\nPublicKey = ANNA\nAllowedIPs = 10.77.0.2,\n")).Interface()
+	_, err := parse(t, fill.Replace("[Interface]\nPrivateKey = OWNx\n[Peer]\nPresharedKey =\tPSK=\nPSK\nPublicKey = ANNA\nAllowedIPs = 10.77.0.2,\nAllowedIPs = PSK\nEndpoint = OWN:51820\n")).Interface()
 	assert.EqualError(t, err, `wg0.conf:2:14: PrivateKey: a key is 44 characters of base64, such as "wg genkey" writes
 wg0.conf:4:16: PresharedKey: a key is 44 characters of base64, such as "wg genkey" writes
 wg0.conf:5:1: wg does not know this line
-wg0.conf:7:14: AllowedIPs: "" is no address`)
+wg0.conf:7:14: AllowedIPs: "" is no address
+wg0.conf:8:14: AllowedIPs: this is a key
+wg0.conf:9:12: Endpoint: this is a key`)
 	parseErr, ok := errors.AsType[*ParseError](err)
 	require.True(t, ok)
 	assert.Equal(t, 2, parseErr.Line)
@@ -92,6 +102,7 @@ func TestCheckOfNamesAndModes(t *testing.T) {
 		{"wg0.conf", "[Interface]\nPrivateKey = OWN\n", 0o640, ""},
 		{"wg0.conf", "[Interface]\nPrivateKey = OWN\n", 0o644, "wg0.conf: warning: holds a secret and everybody can read it: set its mode to 0600\n"},
 		{"wg0.conf", "[Interface]\nPostUp = wg set %i private-key /key\n", 0o644, ""},
+		{"wg0.conf", "[Interface]\nPostUp = wg set %i private-key /key\n", 0o602, "wg0.conf: warning: everybody can write it: set its mode to 0600\n"},
 		{"wg0.conf", "[Interface]\nPostUp = wg set %i private-key /key\n[Peer]\nPublicKey=ANNA\nPresharedKey=PSK\nAllowedIPs=::/0\n", 0o604, "wg0.conf: warning: holds a secret and everybody can read it: set its mode to 0600\n"},
 		{"a-very-long-name.conf", "[Interface]\nPrivateKey = OWN\n", 0o600, ""},
 		{"a-very-long-name.conf", "[Interface]\nPrivateKey = OWN\nMTU = 1380", 0o600, "a-very-long-name.conf: error: wg-quick takes the interface's name from the file's: at most 15 of letters, digits and _=+.-, and .conf\n"},

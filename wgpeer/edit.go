@@ -2,6 +2,7 @@ package wgpeer
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -37,7 +38,7 @@ func (f *File) SetPeer(p Peer) error {
 		}
 		p.Endpoint = end.text
 	}
-	e := &edit{lines: f.lines}
+	e := newEdit(f.lines)
 	if !ok {
 		if comment("#"+p.Name) != p.Name {
 			return &ValueError{Field: "Name", Value: p.Name, Reason: "a name in a comment does not begin with # or a blank, end with a blank, or hold a ="}
@@ -98,7 +99,7 @@ func (f *File) RemovePeer(key PublicKey) bool {
 	if _, ok := v.peerAt[key]; !ok {
 		return false
 	}
-	e := &edit{lines: f.lines}
+	e := newEdit(f.lines)
 	for _, s := range v.sectionsOf(key) {
 		e.removeSection(s)
 	}
@@ -107,15 +108,19 @@ func (f *File) RemovePeer(key PublicKey) bool {
 }
 
 // SetInterface makes the file say what an interface is, but for its Peers. Iface,
-// which is the file's name, is not used, nor is PublicKey, unless it is not that of
-// PrivateKey. Where neither PrivateKey nor KeyFile is known, the file keeps those it
-// has; otherwise it has what is known alone: KeyFile is "PostUp = wg set %i
-// private-key PATH". Addresses, MTU and KeyFile are for wg-quick; a file that has
-// them is of no use to "wg setconf".
+// which is the file's name, is not used. Where neither PrivateKey nor KeyFile is
+// known, the file keeps those it has; otherwise it has what is known alone: KeyFile
+// is "PostUp = wg set %i private-key PATH". Addresses, MTU and KeyFile are for
+// wg-quick; a file that has them is of no use to "wg setconf".
 //
-// SetInterface refuses with a [*ValueError] what the file cannot hold.
+// SetInterface refuses with a [*ValueError] what the file cannot hold, and a
+// PublicKey that is not that of the private key.
 func (f *File) SetInterface(want Interface) error {
 	now := f.view()
+	keep := want.PrivateKey.IsZero() && want.KeyFile == ""
+	if keep {
+		want.PrivateKey, want.KeyFile = now.PrivateKey, now.KeyFile
+	}
 	all, _ := now.interfaces()
 	if !anyBad(all) && sameInterface(want, now.Interface) {
 		return nil
@@ -127,7 +132,7 @@ func (f *File) SetInterface(want Interface) error {
 	g := &File{text: f.text, lines: f.withSection(want)}
 	v := g.view()
 	all, quick := v.interfaces()
-	e := &edit{lines: g.lines}
+	e := newEdit(g.lines)
 	last := all[len(all)-1]
 	port := ""
 	if want.ListenPort != 0 {
@@ -137,7 +142,7 @@ func (f *File) SetInterface(want Interface) error {
 	if want.FwMark != 0 {
 		mark = fmt.Sprintf("%#x", want.FwMark)
 	}
-	if !want.PrivateKey.IsZero() || want.KeyFile != "" {
+	if !keep {
 		e.single(all, last, "PrivateKey", want.PrivateKey.Reveal(), want.PrivateKey == v.PrivateKey)
 	}
 	e.single(all, last, "ListenPort", port, want.ListenPort == v.ListenPort)
@@ -150,11 +155,10 @@ func (f *File) SetInterface(want Interface) error {
 }
 
 func sameInterface(want, have Interface) bool {
-	unknown := want.PrivateKey.IsZero() && want.KeyFile == ""
-	return (unknown || want.PrivateKey == have.PrivateKey && want.KeyFile == have.KeyFile) &&
+	return want.PrivateKey == have.PrivateKey && want.KeyFile == have.KeyFile &&
 		(want.PublicKey == PublicKey{} || want.PublicKey == have.PublicKey) &&
 		want.ListenPort == have.ListenPort && want.FwMark == have.FwMark && want.MTU == have.MTU &&
-		sameKeys(prefixSet(want.Addresses), prefixSet(have.Addresses))
+		maps.Equal(prefixSet(want.Addresses), prefixSet(have.Addresses))
 }
 
 // interfaces are the sections [Interface]: those of wg, and those of them that
@@ -176,7 +180,7 @@ func (f *File) withSection(want Interface) []string {
 	v := f.view()
 	all, quick := v.interfaces()
 	forQuick := len(want.Addresses) > 0 || want.MTU != 0 || want.KeyFile != ""
-	e := &edit{lines: f.lines}
+	e := newEdit(f.lines)
 	switch {
 	case len(all) > 0 && forQuick && len(quick) == 0:
 		e.insert(all[len(all)-1].last(), "[Interface]")
@@ -199,7 +203,7 @@ func (e *edit) setQuick(v *view, quick []*section, want Interface) {
 		mtu = strconv.Itoa(want.MTU)
 	}
 	e.single(quick, last, "MTU", mtu, want.MTU == v.MTU)
-	if want.PrivateKey.IsZero() && want.KeyFile == "" || want.KeyFile == v.KeyFile {
+	if want.KeyFile == v.KeyFile {
 		return
 	}
 	for _, set := range find(quick, "PostUp") {

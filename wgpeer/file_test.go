@@ -37,7 +37,7 @@ func TestNames(t *testing.T) {
 		{"# Anna\n[Peer]\nPublicKey=ANNA # Bert\n# Bert\n", "Anna"},
 		{"# Anna\n\n[Peer]\nPublicKey=ANNA\n", ""},
 		{"#Endpoint = 192.0.2.1:1\n[Peer]\n#AllowedIPs = 10.77.0.9\nPublicKey=ANNA\n", ""},
-		{"[Peer]\nPublicKey=ANNA\n[Peer] # Anna\nPublicKey=ANNA\n", "Anna"},
+		{"[Peer]\nPublicKey=ANNA\n[Peer] # Anna\nPublicKey=ANNA\n[Peer] # Bert\nPublicKey=ANNA\n", "Anna"},
 	}
 	for _, tt := range tests {
 		assert.Equal(t, tt.want, read(t, parse(t, fill.Replace(tt.text))).Peers[0].Name, tt.text)
@@ -87,7 +87,7 @@ func TestAFileOnDisk(t *testing.T) {
 
 func TestChangesShowNoSecret(t *testing.T) {
 	text := fill.Replace("#PrivateKey = OWN # old\n[Interface]\n#Private Key = " + shared[:20] + " " + shared[20:] + "\nP rivateKey = " + wgKey[:9] + " " + wgKey[9:] + " # OWN\n" +
-		"PostUp = wg set %i peer ANNA preshared-key <(echo PSK)\n[Peer]\nPublicKey = ANNA\nPresharedKey = PSK\nPrivatKey = short secret\n[Peer]\nPublicKey = BERT\n")
+		"PostUp = wg set %i peer ANNA preshared-key <(echo PSK)\n[Peer]\nPublicKey = ANNA\nPresharedKey = PSK\nPrivatKey = short secret\n[Peer]\nPublicKey = BERT # OWN\n")
 	f := parse(t, text)
 	p := Peer{PublicKey: publicKey(t, anna)}
 	var err error
@@ -104,7 +104,7 @@ func TestChangesShowNoSecret(t *testing.T) {
 +PresharedKey = (secret 8)
  PrivatKey = (secret 7)
  [Peer]
- PublicKey = BERT
+ PublicKey = BERT # (secret 4)
 `), f.Changes())
 
 	all := string(masker{}.mask(f.lines))

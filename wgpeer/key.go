@@ -93,42 +93,32 @@ func presharedKey(key wgtypes.Key) PresharedKey { return PresharedKey{newSecret(
 // Unlike wg, it refuses the key of zeros, which means none in a file. The
 // [*ValueError] does not hold the text.
 func ParsePrivateKey(text string) (PrivateKey, error) {
-	key, reason := parseKey(text)
-	if reason != "" {
-		return PrivateKey{}, &ValueError{Field: "PrivateKey", Value: redacted, Reason: reason}
-	}
-	return privateKey(key), nil
+	key, err := parseKey("PrivateKey", text, redacted)
+	return privateKey(key), err
 }
 
 // ParsePresharedKey is [ParsePrivateKey] for a preshared key.
 func ParsePresharedKey(text string) (PresharedKey, error) {
-	key, reason := parseKey(text)
-	if reason != "" {
-		return PresharedKey{}, &ValueError{Field: "PresharedKey", Value: redacted, Reason: reason}
-	}
-	return presharedKey(key), nil
+	key, err := parseKey("PresharedKey", text, redacted)
+	return presharedKey(key), err
 }
 
 // ParsePublicKey is [ParsePrivateKey] for a public key. wgtypes.ParseKey takes keys
 // that wg refuses, and that would then compare as different.
 func ParsePublicKey(text string) (PublicKey, error) {
-	key, reason := parseKey(text)
-	if reason != "" {
-		return PublicKey{}, &ValueError{Field: "PublicKey", Value: text, Reason: reason}
-	}
-	return key, nil
+	return parseKey("PublicKey", text, text)
 }
 
-// parseKey returns why text is no key, or "".
-func parseKey(text string) (key wgtypes.Key, reason string) {
+// parseKey returns the key of zeros with an error, which holds what is to be shown.
+func parseKey(field, text, shown string) (wgtypes.Key, error) {
 	key, ok := readKey(strings.TrimRight(text, space))
-	if !ok {
-		return key, notAKey
+	switch {
+	case !ok:
+		return key, &ValueError{Field: field, Value: shown, Reason: notAKey}
+	case key == wgtypes.Key{}:
+		return key, &ValueError{Field: field, Value: shown, Reason: "the key of zeros is none"}
 	}
-	if key == (wgtypes.Key{}) {
-		return key, "the key of zeros is none"
-	}
-	return key, ""
+	return key, nil
 }
 
 const notAKey = `a key is 44 characters of base64, such as "wg genkey" writes`

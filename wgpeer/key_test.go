@@ -110,6 +110,7 @@ func TestKeysAreReadAsWGReadsThem(t *testing.T) {
 		{name: "white space behind", text: wgKey + " \r\n\n"},
 		{name: "white space before", text: "\n" + wgKey},
 		{name: "white space inside", text: wgKey[:20] + "\n" + wgKey[20:]},
+		{name: "line ends inside", text: wgKey[:20] + "\n\n\n\n" + wgKey[24:]},
 		{name: "more behind", text: wgKey + "x"},
 		{name: "no padding", text: wgKey[:43]},
 		{name: "too short", text: wgKey[:40] + "===="},
@@ -171,6 +172,8 @@ func TestKeysAreReadFromText(t *testing.T) {
 	require.NoError(t, err)
 	assert.Error(t, json.Unmarshal(out, &in), "what was not shown cannot be read again")
 	assert.True(t, in.Private.IsZero())
+	require.NoError(t, json.Unmarshal([]byte(`{"Preshared":""}`), &in))
+	assert.True(t, in.Preshared.IsZero(), "empty text is none")
 }
 
 func TestKeyFiles(t *testing.T) {

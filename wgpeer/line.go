@@ -81,8 +81,8 @@ func sections(lines []string, refuse func(line, col int, message string)) []*sec
 			set.start = set.end - len(strings.TrimLeft(text[len(rawKey)+1:set.end], space))
 		}
 		word := strings.Trim(rawKey, space)
-		if word[:min(1, len(word))] == "[" {
-			quick = fold(word) == "[interface]"
+		if strings.HasPrefix(word, "[") {
+			quick = fold(word) == "[interface]" && !assigns // with more behind it wg refuses it
 		}
 		if key := quickKeys[fold(word)]; quick && key != "" {
 			set.key, set.value = key, strings.Trim(rawValue, space)

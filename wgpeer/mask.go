@@ -13,26 +13,19 @@ var keyLike = regexp.MustCompile(`[A-Za-z0-9+/]{43}=`)
 type masker map[string]int
 
 func (m masker) mask(lines []string) []byte {
-	public := map[int]*setting{}
-	secret := map[int]*setting{}
+	known := map[int]*setting{}
 	for _, s := range sections(lines, func(int, int, string) {}) {
 		for _, set := range s.settings {
-			switch set.key {
-			case "PublicKey":
-				public[set.line] = set
-			case "PrivateKey", "PresharedKey":
-				secret[set.line] = set
-			}
+			known[set.line] = set
 		}
 	}
 	var out strings.Builder
 	for i, line := range lines {
+		set := known[i]
 		switch {
-		case public[i] != nil:
-			set := public[i]
+		case set != nil && set.key == "PublicKey":
 			out.WriteString(m.maskLike(line[:set.start]) + line[set.start:set.end] + m.maskLike(line[set.end:]))
-		case secret[i] != nil:
-			set := secret[i]
+		case set != nil && (set.key == "PrivateKey" || set.key == "PresharedKey"):
 			out.WriteString(line[:set.start] + m.number(line[set.start:set.end]) + m.maskLike(line[set.end:]))
 		default:
 			out.WriteString(m.maskStray(line))

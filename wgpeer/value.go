@@ -2,7 +2,6 @@ package wgpeer
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -14,16 +13,10 @@ import (
 // space is what wg takes for white space.
 const space = " \t\n\v\f\r"
 
+func isSpace(r rune) bool { return strings.ContainsRune(space, r) }
+
 // squeeze drops all white space, as wg does before it reads a line.
-func squeeze(text string) string {
-	out := make([]byte, 0, len(text))
-	for i := range len(text) {
-		if strings.IndexByte(space, text[i]) < 0 {
-			out = append(out, text[i])
-		}
-	}
-	return string(out)
-}
+func squeeze(text string) string { return strings.Join(strings.FieldsFunc(text, isSpace), "") }
 
 // readPort reads a port as getaddrinfo(3) of glibc does. It is not exact if the
 // number is too large for a port and loses its upper bits.
@@ -32,15 +25,13 @@ func readPort(text string) (port uint16, exact bool, err error) {
 		return uint16(n), n <= 65535, nil
 	}
 	// Names are looked up as they are written; Go ignores their case.
-	if strings.Trim(text, "abcdefghijklmnopqrstuvwxyz0123456789-") == "" && !isNumber(text) {
+	if strings.Trim(text, "abcdefghijklmnopqrstuvwxyz0123456789-") == "" {
 		if n, err := net.DefaultResolver.LookupPort(context.Background(), "udp", text); err == nil {
 			return uint16(n), true, nil
 		}
 	}
 	return 0, false, fmt.Errorf("%q is neither a port nor the name of a UDP service here", text)
 }
-
-func isNumber(text string) bool { return strings.Trim(text, "-0123456789") == "" }
 
 // readFwMark reads a mark: decimal, 0x and hexadecimal, or off.
 func readFwMark(text string) (int, error) {
@@ -156,17 +147,6 @@ func readMTU(text string) (int, error) {
 		return 0, fmt.Errorf("%q is no number of bytes", text)
 	}
 	return int(n), nil
-}
-
-// readBool reads wg-quick's SaveConfig.
-func readBool(text string) (bool, error) {
-	switch fold(text) {
-	case "true":
-		return true, nil
-	case "false":
-		return false, nil
-	}
-	return false, errors.New("wg-quick wants true or false")
 }
 
 // fold is the text in small letters, ASCII alone: wg knows no other.

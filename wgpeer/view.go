@@ -21,7 +21,7 @@ type view struct {
 	allowed  []allowedIP
 	counts   map[PublicKey]*section // whose AllowedIPs count
 	saves    *setting               // SaveConfig, if it is true
-	setsKey  bool                   // a command has the word private-key
+	setsKey  *setting               // a command that gives the device its key
 	addsAddr map[netip.Prefix]int   // the line of each Address, from 0
 }
 
@@ -45,14 +45,17 @@ func (f *File) view() *view {
 	v.sections = sections(f.lines, func(line, col int, message string) {
 		v.refused = append(v.refused, Problem{File: v.file, Line: line, Col: col, Severity: Error, Message: message})
 	})
+	var device []*setting
 	for _, s := range v.sections {
-		v.repeated(s)
 		if s.peer {
+			v.repeated(s.settings)
 			v.readPeer(s, f.lines)
 		} else {
-			v.readInterface(s)
+			device = append(device, s.settings...)
 		}
 	}
+	v.repeated(device)
+	v.readInterface(device)
 	v.PublicKey = v.PrivateKey.Public()
 	v.refused.Sort()
 	return v
@@ -68,9 +71,13 @@ func (v *view) quick() bool {
 	})
 }
 
-// refuse notes that wg or wg-quick refuses a setting.
+// refuse notes that wg or wg-quick refuses a setting. A key in the wrong place may
+// be a secret.
 func (v *view) refuse(set *setting, err error) {
 	set.bad = true
+	if err != errNotAKey && keyLike.MatchString(set.value) {
+		err = errors.New("this is a key")
+	}
 	v.refused = append(v.refused, Problem{File: v.file, Line: set.line + 1, Col: set.col(), Severity: Error, Message: set.key + ": " + err.Error()})
 }
 
@@ -79,10 +86,10 @@ func (v *view) note(set *setting, severity Severity, format string, args ...any)
 	v.odd = append(v.odd, Problem{File: v.file, Line: set.line + 1, Col: set.col(), Severity: severity, Message: fmt.Sprintf(format, args...)})
 }
 
-// repeated notes keys of which a section has more than it uses.
-func (v *view) repeated(s *section) {
+// repeated notes keys that are there more often than they are used.
+func (v *view) repeated(settings []*setting) {
 	first := map[string]*setting{}
-	for _, set := range s.settings {
+	for _, set := range settings {
 		switch set.key {
 		case "AllowedIPs", "Address", "DNS", "PreUp", "PostUp", "PreDown", "PostDown":
 			continue
@@ -99,8 +106,8 @@ func (v *view) repeated(s *section) {
 
 var errNotAKey = errors.New(notAKey)
 
-func (v *view) readInterface(s *section) {
-	for _, set := range s.settings {
+func (v *view) readInterface(settings []*setting) {
+	for _, set := range settings {
 		var err error
 		switch set.key {
 		case "PrivateKey":
@@ -121,17 +128,20 @@ func (v *view) readInterface(s *section) {
 		case "Address":
 			err = v.readAddresses(set)
 		case "SaveConfig":
-			var on bool
-			if on, err = readBool(set.value); on {
+			switch fold(set.value) {
+			case "true":
 				v.saves = set
-			} else {
+			case "false":
 				v.saves = nil
+			default:
+				err = errors.New("wg-quick wants true or false")
 			}
-		case "PreUp", "PostUp", "PreDown", "PostDown":
+		case "PostUp": // "wg setconf" would undo an earlier one
 			if path, ok := v.keyFile(set); ok {
 				v.KeyFile = path
-			} else if strings.Contains(set.value, "private-key") {
-				v.setsKey = true
+			}
+			if strings.Contains(set.value, "private-key") {
+				v.setsKey = set
 			}
 		}
 		if err != nil && !set.bad {
@@ -146,7 +156,7 @@ func (v *view) notExact(set *setting, port uint16) {
 
 // addressWords cuts a value of Address as wg-quick does.
 func addressWords(value string) []string {
-	return strings.FieldsFunc(value, func(r rune) bool { return r == ',' || strings.ContainsRune(space, r) })
+	return strings.FieldsFunc(value, func(r rune) bool { return r == ',' || isSpace(r) })
 }
 
 func (v *view) readAddresses(set *setting) error {
@@ -168,7 +178,7 @@ func (v *view) readAddresses(set *setting) error {
 // keyFile returns the path in a line "PostUp = wg set %i private-key PATH".
 func (v *view) keyFile(set *setting) (path string, ok bool) {
 	words := strings.Fields(set.value)
-	if set.key != "PostUp" || len(words) != 5 || words[0] != "wg" || words[1] != "set" || words[3] != "private-key" {
+	if len(words) != 5 || words[0] != "wg" || words[1] != "set" || words[3] != "private-key" {
 		return "", false
 	}
 	path = words[4]
