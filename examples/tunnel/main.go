@@ -102,7 +102,7 @@ func program() cli.Program {
 		}},
 		{Name: "render", Args: "FILE", Help: renderHelp, Run: f.render, Flags: func(set *flag.FlagSet) {
 			dry(set)
-			f.peerFlag(set)
+			f.peerFlags(set)
 			set.StringVar(&f.root, "root", "/", "`DIR` below which the files are written")
 			set.BoolVar(&f.ifupdown, "ifupdown", false, "for ifupdown instead of wg-quick")
 		}},
@@ -110,11 +110,15 @@ func program() cli.Program {
 		{Name: "diff", Args: "FILE", Help: diffHelp, Run: f.diff, Flags: func(set *flag.FlagSet) { end(set); f.peerFlag(set) }},
 		{Name: "apply", Args: "FILE", Help: applyHelp, Run: f.apply, Flags: func(set *flag.FlagSet) {
 			dry(set)
-			f.peerFlag(set)
-			set.BoolVar(&f.prune, "prune", false, "remove peers that FILE does not have")
+			f.peerFlags(set)
 		}},
 		{Name: "health", Args: "FILE", Help: healthHelp, Run: f.health, Flags: end},
 	}}
+}
+
+func (f *flags) peerFlags(set *flag.FlagSet) {
+	f.peerFlag(set)
+	set.BoolVar(&f.prune, "prune", false, "remove peers that FILE does not have")
 }
 
 func (f *flags) peerFlag(set *flag.FlagSet) {
