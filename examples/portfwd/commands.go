@@ -63,8 +63,10 @@ func (f *flags) carryOut(ctx context.Context, set natfwd.Set) error {
 const verifyHelp = `Verify says what keeps the forwards from working: rules that another tool has taken
 away when it reloaded its own, rules in front of them, a filter that drops what is
 forwarded, a kernel that forwards nothing. It says nothing, and exits with status 0,
-if all is well; with 3 if something is an error, and not only a warning. In cron:
+if all is well; with 3 if something is an error, and not only a warning. In a file of
+/etc/cron.d, where cron(8) would not look for iptables by itself:
 
+    PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin
     * * * * * root portfwd verify FILE || portfwd apply FILE
 `
 
