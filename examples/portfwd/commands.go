@@ -24,11 +24,11 @@ there is nothing to do.
 `
 
 func (f *flags) apply(ctx context.Context, args []string) error {
-	_, set, err := loadSet(args[0])
+	m, set, err := loadSet(args[0])
 	if err != nil {
 		return err
 	}
-	return f.carryOut(ctx, set)
+	return f.carryOut(ctx, m, set)
 }
 
 const removeHelp = `Remove takes the rules of FILE away: as they are now, whatever FILE says besides the
@@ -40,11 +40,11 @@ func (f *flags) remove(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	return f.carryOut(ctx, natfwd.Set{Name: m.Forwards().Name})
+	return f.carryOut(ctx, m, natfwd.Set{Name: m.Forwards().Name})
 }
 
-func (f *flags) carryOut(ctx context.Context, set natfwd.Set) error {
-	list, err := backends(set)
+func (f *flags) carryOut(ctx context.Context, m *move.Move, set natfwd.Set) error {
+	list, err := backends(m, set)
 	if err != nil {
 		return err
 	}
@@ -71,11 +71,11 @@ if all is well; with 3 if something is an error, and not only a warning. In a fi
 `
 
 func (f *flags) verify(ctx context.Context, args []string) error {
-	_, set, err := loadSet(args[0])
+	m, set, err := loadSet(args[0])
 	if err != nil {
 		return err
 	}
-	list, err := backends(set)
+	list, err := backends(m, set)
 	if err != nil {
 		return err
 	}

@@ -6,7 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"strings"
 
 	"github.com/rehost/rehost/examples/internal/cli"
 	"github.com/rehost/rehost/examples/internal/move"
@@ -163,8 +162,7 @@ func (f *flags) load(path string) (*move.Move, wgpeer.Interface, error) {
 
 // endName is the name of the end that runs here.
 func (f *flags) endName(m *move.Move) (string, error) {
-	host, _ := os.Hostname()
-	host, _, _ = strings.Cut(host, ".")
+	host := cli.Hostname()
 	switch {
 	case f.end == "router", f.end == "" && host == m.Router.Name:
 		return m.Router.Name, nil

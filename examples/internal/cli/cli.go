@@ -41,6 +41,13 @@ type WrongUsage struct{ error }
 // Usagef makes a WrongUsage.
 func Usagef(format string, args ...any) error { return WrongUsage{fmt.Errorf(format, args...)} }
 
+// Hostname is this machine's name without its domain, or "" if it has none.
+func Hostname() string {
+	name, _ := os.Hostname()
+	name, _, _ = strings.Cut(name, ".")
+	return name
+}
+
 const statuses = `
 Flags stand before the arguments. Exit status: 0 done, 1 failed, 2 wrong usage,
 3 something differs: with -n, there is something to do.
