@@ -26,6 +26,7 @@ func (f *flags) keys(_ context.Context, args []string) error {
 		}
 		if errors.Is(err, fs.ErrExist) {
 			_, err = readPreshared(args[0])
+			err = errors.Join(err, private(args[0]))
 		}
 		return err
 	}
@@ -35,6 +36,7 @@ func (f *flags) keys(_ context.Context, args []string) error {
 	}
 	if errors.Is(err, fs.ErrExist) {
 		key, err = wgpeer.ReadPrivateKeyFile(args[0])
+		err = errors.Join(err, private(args[0]))
 	}
 	if err == nil {
 		_, err = fmt.Println(key.Public())
@@ -49,7 +51,19 @@ func writeNew(path, line string) error {
 		return err
 	}
 	_, err = fmt.Fprintln(file, line)
-	return errors.Join(err, file.Sync(), file.Close())
+	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
+		return errors.Join(err, os.Remove(path)) // a piece of a key is none, and in the way
+	}
+	return nil
+}
+
+// private refuses a key that everybody may read: it may be everybody's by now.
+func private(path string) error {
+	info, err := os.Stat(path)
+	if err == nil && info.Mode()&0o007 != 0 {
+		err = fmt.Errorf("%s: its mode %04o gives everybody the key: make another one, or chmod 600 it", path, info.Mode().Perm())
+	}
+	return err
 }
 
 func readPreshared(path string) (wgpeer.PresharedKey, error) {

@@ -121,6 +121,7 @@ func TestLoadTunnelRefuses(t *testing.T) {
 		{`name = "ingress"`, `name = "senate"`, `"senate" is the guest's name too`},
 		{`iface = "ens5"`, `iface = "ens5;reboot"`, `"ens5;reboot" is no name`},
 		{`port = 51820`, ``, "tunnel.port: is missing"},
+		{`iface = "wg0"`, `iface = "../wg0"`, `"../wg0" is no name`},
 		{`iface = "wg0"`, ``, "tunnel.iface: is missing"},
 		{`port = 993`, `port = 993` + "\nport6 = 993", `unknown key "service.port6"`},
 		{`public_key = "hJg8`, `public_key = "hJg`, "is no WireGuard key"},

@@ -67,7 +67,7 @@ func (v *validation) between() {
 	if p := v.Router.Prefix6; p.IsValid() && p.Addr().Is4() {
 		v.add("router.prefix6", "%s is no IPv6 prefix", p)
 	}
-	v.required("tunnel.iface", v.Tunnel.Iface)
+	v.name("tunnel.iface", v.Tunnel.Iface, "-._")
 	if v.Tunnel.Port == 0 {
 		v.add("tunnel.port", "is missing: the UDP port on which the router listens")
 	}
