@@ -24,11 +24,11 @@ there is nothing to do.
 `
 
 func (f *flags) apply(ctx context.Context, args []string) error {
-	_, set, err := loadSet(args[0])
+	m, set, err := loadSet(args[0])
 	if err != nil {
 		return err
 	}
-	return f.carryOut(ctx, set)
+	return f.carryOut(ctx, m, set)
 }
 
 const removeHelp = `Remove takes the rules of FILE away: as they are now, whatever FILE says besides the
@@ -40,11 +40,11 @@ func (f *flags) remove(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	return f.carryOut(ctx, natfwd.Set{Name: m.Forwards().Name})
+	return f.carryOut(ctx, m, natfwd.Set{Name: m.Forwards().Name})
 }
 
-func (f *flags) carryOut(ctx context.Context, set natfwd.Set) error {
-	list, err := backends(set)
+func (f *flags) carryOut(ctx context.Context, m *move.Move, set natfwd.Set) error {
+	list, err := backends(m, set)
 	if err != nil {
 		return err
 	}
@@ -63,17 +63,19 @@ func (f *flags) carryOut(ctx context.Context, set natfwd.Set) error {
 const verifyHelp = `Verify says what keeps the forwards from working: rules that another tool has taken
 away when it reloaded its own, rules in front of them, a filter that drops what is
 forwarded, a kernel that forwards nothing. It says nothing, and exits with status 0,
-if all is well; with 3 if something is an error, and not only a warning. In cron:
+if all is well; with 3 if something is an error, and not only a warning. In a file of
+/etc/cron.d, where cron(8) would not look for iptables by itself:
 
+    PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin
     * * * * * root portfwd verify FILE || portfwd apply FILE
 `
 
 func (f *flags) verify(ctx context.Context, args []string) error {
-	_, set, err := loadSet(args[0])
+	m, set, err := loadSet(args[0])
 	if err != nil {
 		return err
 	}
-	list, err := backends(set)
+	list, err := backends(m, set)
 	if err != nil {
 		return err
 	}

@@ -122,8 +122,12 @@ func loadSet(path string) (*move.Move, natfwd.Set, error) {
 }
 
 // backends are the router's iptables. A router without IPv6 will do for a set that
-// forwards none.
-func backends(set natfwd.Set) ([]natfwd.Backend, error) {
+// forwards none. The guest has the same FILE, and is not the router: only a removal makes
+// sense there.
+func backends(m *move.Move, set natfwd.Set) ([]natfwd.Backend, error) {
+	if name := cli.Hostname(); name == m.Guest.Name && len(set.Forwards) > 0 {
+		return nil, fmt.Errorf("this machine is called %s, as the guest is: the forwards are for the router, %s", name, m.Router.Name)
+	}
 	var list []natfwd.Backend
 	for _, family := range []natfwd.Family{natfwd.IPv4, natfwd.IPv6} {
 		b, err := natfwd.NewIPTables(family, nil)

@@ -26,6 +26,7 @@ func (f *flags) keys(_ context.Context, args []string) error {
 		}
 		if errors.Is(err, fs.ErrExist) {
 			_, err = readPreshared(args[0])
+			err = errors.Join(err, private(args[0]))
 		}
 		return err
 	}
@@ -35,6 +36,7 @@ func (f *flags) keys(_ context.Context, args []string) error {
 	}
 	if errors.Is(err, fs.ErrExist) {
 		key, err = wgpeer.ReadPrivateKeyFile(args[0])
+		err = errors.Join(err, private(args[0]))
 	}
 	if err == nil {
 		_, err = fmt.Println(key.Public())
@@ -49,7 +51,19 @@ func writeNew(path, line string) error {
 		return err
 	}
 	_, err = fmt.Fprintln(file, line)
-	return errors.Join(err, file.Sync(), file.Close())
+	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
+		return errors.Join(err, os.Remove(path)) // a piece of a key is none, and in the way
+	}
+	return nil
+}
+
+// private refuses a key that everybody may read: it may be everybody's by now.
+func private(path string) error {
+	info, err := os.Stat(path)
+	if err == nil && info.Mode()&0o007 != 0 {
+		err = fmt.Errorf("%s: its mode %04o gives everybody the key: make another one, or chmod 600 it", path, info.Mode().Perm())
+	}
+	return err
 }
 
 func readPreshared(path string) (wgpeer.PresharedKey, error) {
@@ -69,8 +83,13 @@ fragment of /etc/network/interfaces.d; and on the router the settings with which
 forwards. Files that differ are printed. The private key is not in them: they name its
 file. A NetBSD guest gets its files from migrate.
 
-With -peer, a file that is there has its peer set, and all else in it stays, such as
-the other guests of a router.
+A file that is there is replaced as a whole. If it has peers that FILE does not have,
+-prune is needed to lose them; a private key in it is not lost, but has to be put into
+its file first. With -peer, a file that is there has its peer set, and all else in it
+stays, such as the other guests of a router.
+
+A router whose own IPv6 default route comes from router advertisements, as in most
+clouds, loses it when it forwards, unless its uplink has net.ipv6.conf.ens5.accept_ra=2.
 `
 
 func (f *flags) render(ctx context.Context, args []string) error {
@@ -79,6 +98,9 @@ func (f *flags) render(ctx context.Context, args []string) error {
 		return err
 	}
 	if f.peer {
+		if f.ifupdown {
+			return cli.Usagef("-peer edits the file for wg or wg-quick that is there; -ifupdown writes new ones")
+		}
 		return f.renderPeer(ctx, i)
 	}
 	var files []wgpeer.Output
@@ -99,10 +121,50 @@ func (f *flags) render(ctx context.Context, args []string) error {
 	if err == nil && i.ListenPort == m.Tunnel.Port { // the router
 		err = add(i.Sysctl())
 	}
+	if err == nil {
+		err = f.loses(i, args[0])
+	}
 	if err != nil {
 		return err
 	}
 	return cli.Install(ctx, files, f.root, f.dry, f.json)
+}
+
+// config is this end's file, which holds what wg(8) knows.
+func (f *flags) config(i wgpeer.Interface) string {
+	return filepath.Join(f.root, "etc/wireguard", i.Iface+".conf")
+}
+
+// loses refuses to replace what may exist nowhere else: a private key that is in no
+// file of its own, and peers that FILE does not have.
+func (f *flags) loses(i wgpeer.Interface, from string) error {
+	file, err := wgpeer.Open(f.config(i))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	there, err := file.Interface()
+	if err != nil {
+		return err
+	}
+	if !there.PrivateKey.IsZero() {
+		key, err := wgpeer.ReadPrivateKeyFile(filepath.Join(f.root, i.KeyFile))
+		if err != nil || key != there.PrivateKey {
+			return fmt.Errorf("%s holds a private key: put it into %s, which does not hold it", f.config(i), filepath.Join(f.root, i.KeyFile))
+		}
+	}
+	var others []string
+	for _, p := range there.Peers {
+		if p.PublicKey != i.Peers[0].PublicKey { // each end has the other
+			others = append(others, p.PublicKey.String())
+		}
+	}
+	if len(others) > 0 && !f.prune {
+		return fmt.Errorf("%s has peers that %s has not; -prune removes them, -peer leaves them alone: %s", f.config(i), from, others)
+	}
+	return nil
 }
 
 // An edit is how a file changes.
@@ -112,7 +174,7 @@ func (e edit) Empty() bool    { return e == "" }
 func (e edit) String() string { return string(e) }
 
 func (f *flags) renderPeer(ctx context.Context, i wgpeer.Interface) error {
-	file, err := wgpeer.Open(filepath.Join(f.root, "etc/wireguard", i.Iface+".conf"))
+	file, err := wgpeer.Open(f.config(i))
 	if err != nil {
 		return err
 	}

@@ -51,14 +51,9 @@ func (f *flags) apply(ctx context.Context, args []string) error {
 		return err
 	}
 	defer client.Close()
-	var p *wgpeer.Plan
-	if f.peer {
-		p, err = wgpeer.DiffPeer(ctx, client, i.Iface, i.Peers[0]) // each end has the other
-	} else {
-		p, err = wgpeer.Diff(ctx, client, i.Iface, i)
-	}
+	p, err := f.plan(ctx, client, i)
 	if err != nil {
-		return err
+		return unmade(i.Iface, err)
 	}
 	if !f.dry {
 		if others := p.Removes(); len(others) > 0 && !f.prune {
@@ -69,6 +64,29 @@ func (f *flags) apply(ctx context.Context, args []string) error {
 		}
 	}
 	return cli.PrintPlan(p, f.dry, f.json)
+}
+
+func (f *flags) plan(ctx context.Context, client wgpeer.Client, i wgpeer.Interface) (*wgpeer.Plan, error) {
+	if !f.peer {
+		return wgpeer.Diff(ctx, client, i.Iface, i)
+	}
+	// Diff looks at the device itself, and DiffPeer does not.
+	device, err := client.Device(i.Iface)
+	if err != nil {
+		return nil, err
+	}
+	if none := (wgpeer.PublicKey{}); i.PublicKey != none && i.PublicKey != device.PublicKey {
+		return nil, fmt.Errorf("%s has the public key %s, and is meant to have %s: is this the right machine?", i.Iface, device.PublicKey, i.PublicKey)
+	}
+	return wgpeer.DiffPeer(ctx, client, i.Iface, i.Peers[0]) // each end has the other
+}
+
+// unmade says what to do where there is no such device.
+func unmade(iface string, err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("this machine has no WireGuard device %s: wg-quick up or ifup makes it", iface)
+	}
+	return err
 }
 
 const healthHelp = `Health says of each peer when it last proved to be there and what is wrong with it. It
@@ -87,7 +105,7 @@ func (f *flags) health(ctx context.Context, args []string) error {
 	defer client.Close()
 	peers, err := wgpeer.Health(ctx, client, i.Iface, i, time.Now())
 	if err != nil {
-		return err
+		return unmade(i.Iface, err)
 	}
 	if f.json {
 		err = cli.JSON(peers)

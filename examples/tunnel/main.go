@@ -4,13 +4,8 @@ package main
 
 import (
 	"flag"
-	"fmt"
-	"os"
-	"strings"
 
 	"github.com/rehost/rehost/examples/internal/cli"
-	"github.com/rehost/rehost/examples/internal/move"
-	"github.com/rehost/rehost/wgpeer"
 )
 
 const help = `usage: tunnel COMMAND [flags] ARGUMENT
@@ -102,7 +97,7 @@ func program() cli.Program {
 		}},
 		{Name: "render", Args: "FILE", Help: renderHelp, Run: f.render, Flags: func(set *flag.FlagSet) {
 			dry(set)
-			f.peerFlag(set)
+			f.peerFlags(set)
 			set.StringVar(&f.root, "root", "/", "`DIR` below which the files are written")
 			set.BoolVar(&f.ifupdown, "ifupdown", false, "for ifupdown instead of wg-quick")
 		}},
@@ -110,64 +105,17 @@ func program() cli.Program {
 		{Name: "diff", Args: "FILE", Help: diffHelp, Run: f.diff, Flags: func(set *flag.FlagSet) { end(set); f.peerFlag(set) }},
 		{Name: "apply", Args: "FILE", Help: applyHelp, Run: f.apply, Flags: func(set *flag.FlagSet) {
 			dry(set)
-			f.peerFlag(set)
-			set.BoolVar(&f.prune, "prune", false, "remove peers that FILE does not have")
+			f.peerFlags(set)
 		}},
 		{Name: "health", Args: "FILE", Help: healthHelp, Run: f.health, Flags: end},
 	}}
 }
 
+func (f *flags) peerFlags(set *flag.FlagSet) {
+	f.peerFlag(set)
+	set.BoolVar(&f.prune, "prune", false, "remove peers that FILE does not have")
+}
+
 func (f *flags) peerFlag(set *flag.FlagSet) {
 	set.BoolVar(&f.peer, "peer", false, "only the peer that FILE has: leave all else alone")
-}
-
-// load reads FILE and returns this end's view of the tunnel, with the secret that both
-// ends share.
-func (f *flags) load(path string) (*move.Move, wgpeer.Interface, error) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, wgpeer.Interface{}, err
-	}
-	m, err := move.LoadTunnel(path, data)
-	if err != nil {
-		return nil, wgpeer.Interface{}, err
-	}
-	name, err := f.endName(m)
-	if err != nil {
-		return nil, wgpeer.Interface{}, err
-	}
-	hub, err := m.Hub()
-	if err != nil {
-		return nil, wgpeer.Interface{}, err
-	}
-	if key := m.Tunnel.PresharedKey; key != "" {
-		if hub.Guests[0].PresharedKey, err = readPreshared(key); err != nil {
-			return nil, wgpeer.Interface{}, err
-		}
-	}
-	for _, problem := range hub.Validate() {
-		if problem.Severity == wgpeer.Warning {
-			fmt.Fprintln(os.Stderr, problem)
-		}
-	}
-	i, err := hub.Interface(name)
-	if f.iface != "" {
-		i.Iface = f.iface
-	}
-	return m, i, err
-}
-
-// endName is the name of the end that runs here.
-func (f *flags) endName(m *move.Move) (string, error) {
-	host, _ := os.Hostname()
-	host, _, _ = strings.Cut(host, ".")
-	switch {
-	case f.end == "router", f.end == "" && host == m.Router.Name:
-		return m.Router.Name, nil
-	case f.end == "guest", f.end == "" && host == m.Guest.Name:
-		return m.Guest.Name, nil
-	case f.end == "":
-		return "", cli.Usagef("this machine is called %q, neither %s nor %s: give -end router or -end guest", host, m.Router.Name, m.Guest.Name)
-	}
-	return "", cli.Usagef("-end %q: it is router or guest", f.end)
 }

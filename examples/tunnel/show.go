@@ -44,7 +44,7 @@ func (f *flags) show(_ context.Context, args []string) error {
 	defer client.Close()
 	found, err := client.Device(args[0])
 	if err != nil {
-		return fmt.Errorf("%s: %w", args[0], err)
+		return unmade(args[0], fmt.Errorf("%s: %w", args[0], err))
 	}
 	d := device{found.Name, found.PublicKey.String(), found.ListenPort, found.FirewallMark, []peer{}}
 	for _, p := range found.Peers {

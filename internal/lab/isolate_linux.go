@@ -3,6 +3,7 @@ package lab
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"runtime"
@@ -19,25 +20,41 @@ const unshared = "REHOST_LAB_UNSHARED"
 // own, in which it may do as it likes: /run is empty, loopback is up, and what is
 // left when it ends, processes and rules alike, the kernel takes away. It returns
 // in the process that is isolated; the other one exits with its status. Who is not
-// root is root there. A TestMain calls it first. Where the kernel does not allow
-// it, it returns all the same, and [NeedIsolation] skips what depends on it.
+// root is root there. A TestMain calls it first. Where that is not allowed, as users
+// on some systems may make namespaces and not mount anything in them, it returns all
+// the same, and [NeedIsolation] skips what depends on it.
 func Isolate() {
-	if _, err := os.Stat(isolated); err == nil {
+	if _, err := os.Stat(isolated); err == nil || os.Getenv(refused) != "" {
 		return
 	}
 	if os.Getenv(unshared) != "" {
 		os.Unsetenv(unshared)
+		parent := os.NewFile(3, "parent")
 		if err := furnish(); err != nil {
-			fmt.Fprintln(os.Stderr, "lab: isolation:", err)
+			fmt.Fprint(parent, err)
 			os.Exit(2)
 		}
+		parent.Close()
 		return
 	}
+	if err := isolate(); err != nil {
+		os.Setenv(refused, err.Error())
+	}
+}
+
+// isolate runs the process again and ends with it, or returns why it cannot.
+func isolate() error {
+	child, parent, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer child.Close()
 	runtime.LockOSThread() // Pdeathsig is the death of the thread
 	again := exec.Command("/proc/self/exe", os.Args[1:]...)
 	again.Args[0] = os.Args[0]
 	again.Stdin, again.Stdout, again.Stderr = os.Stdin, os.Stdout, os.Stderr
 	again.Env = append(os.Environ(), unshared+"=1")
+	again.ExtraFiles = []*os.File{parent} // for what keeps it from furnishing them
 	again.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS | syscall.CLONE_NEWPID,
 		Pdeathsig:  syscall.SIGKILL, // go test kills a run that takes too long
@@ -47,10 +64,16 @@ func Isolate() {
 		again.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}}
 		again.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}}
 	}
-	err := again.Start()
+	err = again.Start()
+	parent.Close()
 	if err != nil { // such as EPERM
 		runtime.UnlockOSThread()
-		return
+		return err
+	}
+	if reason, _ := io.ReadAll(child); len(reason) > 0 {
+		again.Wait()
+		runtime.UnlockOSThread()
+		return errors.New(string(reason))
 	}
 	err = again.Wait()
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.ExitCode() > 0 {
@@ -60,6 +83,7 @@ func Isolate() {
 		os.Exit(2)
 	}
 	os.Exit(0)
+	return nil
 }
 
 // furnish makes the new namespaces a place to live in.

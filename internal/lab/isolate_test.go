@@ -3,6 +3,7 @@ package lab
 import (
 	"net"
 	"os"
+	"os/exec"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -26,4 +27,26 @@ func TestNothingOfTheHostIsSeen(t *testing.T) {
 		}
 		assert.NotContains(t, iface.Name, "eth")
 	}
+}
+
+// TestWhatCannotBeIsolatedSkips runs a test of this package again where the new
+// namespaces cannot be furnished, as there is no ip(8).
+func TestWhatCannotBeIsolatedSkips(t *testing.T) {
+	NeedIsolation(t)
+	Need(t, "unshare", "sh", "mount")
+	self, err := os.Executable()
+	require.NoError(t, err)
+	again := func(real string) (string, error) {
+		cmd := exec.Command("unshare", "--mount", "sh", "-c", "mount -t tmpfs tmpfs /run && PATH=/nonexistent exec "+self+" -test.v -test.run=TestNothingOfTheHostIsSeen")
+		cmd.Env = append(os.Environ(), "REHOST_REAL="+real)
+		out, err := cmd.CombinedOutput()
+		return string(out), err
+	}
+	out, err := again("")
+	require.NoError(t, err, out)
+	assert.Regexp(t, `no namespaces of its own, .*"ip": executable file not found`, out)
+	assert.Contains(t, out, "--- SKIP: TestNothingOfTheHostIsSeen")
+	out, err = again("require")
+	require.Error(t, err)
+	assert.Contains(t, out, "--- FAIL: TestNothingOfTheHostIsSeen")
 }

@@ -16,12 +16,17 @@ func Need(t testing.TB, programs ...string) {
 	t.Helper()
 	for _, program := range programs {
 		_, err := exec.LookPath(program)
-		if err == nil {
-			continue
+		if err != nil {
+			skip(t, err.Error())
 		}
-		if os.Getenv("REHOST_REAL") == "require" {
-			t.Fatal(err)
-		}
-		t.Skipf("%s is not installed", program)
 	}
+}
+
+// skip skips the test, or fails it where the environment has REHOST_REAL=require.
+func skip(t testing.TB, reason string) {
+	t.Helper()
+	if os.Getenv("REHOST_REAL") == "require" {
+		t.Fatal(reason)
+	}
+	t.Skip(reason)
 }

@@ -27,6 +27,7 @@ func TestALinkIsAsSlowAsItsLine(t *testing.T) {
 }
 
 func TestNothingIsLeftOfALink(t *testing.T) {
+	NeedIsolation(t) // or nothing is there, of which nothing could be left
 	var ends [2]LinkEnd
 	var programs []*exec.Cmd
 	t.Run("link", func(t *testing.T) {

@@ -41,16 +41,28 @@ type WrongUsage struct{ error }
 // Usagef makes a WrongUsage.
 func Usagef(format string, args ...any) error { return WrongUsage{fmt.Errorf(format, args...)} }
 
+// Hostname is this machine's name without its domain, or "" if it has none.
+func Hostname() string {
+	name, _ := os.Hostname()
+	name, _, _ = strings.Cut(name, ".")
+	return name
+}
+
 const statuses = `
 Flags stand before the arguments. Exit status: 0 done, 1 failed, 2 wrong usage,
 3 something differs: with -n, there is something to do.
 `
 
-// Main runs the program and ends it. What is under way when somebody presses ^C is
-// told so, and not cut off.
+// Main runs the program and ends it. What is under way when somebody presses ^C, or
+// when the connection breaks by which the program was called, is told so, and not cut
+// off. The second time it is.
 func (p Program) Main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) { // as nohup(1) has it
+		signals = append(signals, syscall.SIGHUP)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), signals...)
+	context.AfterFunc(ctx, stop)
 	os.Exit(p.run(ctx, os.Args[1:]))
 }
 
@@ -99,9 +111,12 @@ func (c Command) parse(title string, args []string) ([]string, error) {
 	late := slices.IndexFunc(rest, func(arg string) bool { return strings.HasPrefix(arg, "-") })
 	switch {
 	case errors.Is(err, flag.ErrHelp):
-		fmt.Printf("usage: %s [flags] %s\n\n%s\nFlags:\n", title, c.Args, c.Help)
-		flags.SetOutput(os.Stdout)
-		flags.PrintDefaults()
+		fmt.Printf("usage: %s [flags] %s\n\n%s", title, c.Args, c.Help)
+		if c.Flags != nil {
+			fmt.Println("\nFlags:")
+			flags.SetOutput(os.Stdout)
+			flags.PrintDefaults()
+		}
 		fmt.Print(statuses)
 		return nil, err
 	case err != nil:

@@ -3,8 +3,10 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"golang.org/x/term"
@@ -48,8 +50,9 @@ func PrintPlan(p Plan, dry, asJSON bool) error {
 	return err
 }
 
-// Install writes files below root, where they differ, and prints which. In a dry run
-// it prints what would change instead, and returns ErrDiffers if something would.
+// Install writes files below root, where they differ, and prints which, also if it
+// could not write them all. In a dry run it prints what would change instead, and
+// returns ErrDiffers if something would.
 func Install(ctx context.Context, files []textfile.Output, root string, dry, asJSON bool) error {
 	type file struct {
 		textfile.Output
@@ -57,30 +60,36 @@ func Install(ctx context.Context, files []textfile.Output, root string, dry, asJ
 	}
 	list := []file{}
 	var text strings.Builder
-	differs := false
-	for _, o := range files {
+	var err error
+	for _, o := range files { // all are looked at before one is written
 		diff, err := o.Changes(root)
 		if err != nil {
 			return err
 		}
-		changed := diff != ""
+		list = append(list, file{o, diff != ""})
 		if dry {
 			text.WriteString(diff)
-		} else if changed, err = o.Save(ctx, root); err != nil {
-			return err
-		} else if changed {
-			fmt.Fprintln(&text, o)
 		}
-		differs = differs || changed
-		list = append(list, file{o, changed})
 	}
-	var err error
+	differs := slices.ContainsFunc(list, func(f file) bool { return f.Changed })
+	if !dry {
+		for i, f := range list {
+			if list[i].Changed, err = f.Save(ctx, root); err != nil {
+				list = list[:i]
+				break
+			}
+			if list[i].Changed {
+				fmt.Fprintln(&text, f.Output)
+			}
+		}
+	}
+	var printing error
 	if asJSON {
-		err = JSON(list)
+		printing = JSON(list)
 	} else {
-		err = printDiff(text.String())
+		printing = printDiff(text.String())
 	}
-	if err == nil && dry && differs {
+	if err = errors.Join(err, printing); err == nil && dry && differs {
 		err = ErrDiffers
 	}
 	return err

@@ -118,7 +118,10 @@ func TestLoadTunnelRefuses(t *testing.T) {
 	for _, tt := range []struct{ old, new, want string }{
 		{`name = "senate"`, ``, "guest.name: is missing"},
 		{`iface = "ens5"`, ``, "router.iface: is missing"},
+		{`name = "ingress"`, `name = "senate"`, `"senate" is the guest's name too`},
+		{`iface = "ens5"`, `iface = "ens5;reboot"`, `"ens5;reboot" is no name`},
 		{`port = 51820`, ``, "tunnel.port: is missing"},
+		{`iface = "wg0"`, `iface = "../wg0"`, `"../wg0" is no name`},
 		{`iface = "wg0"`, ``, "tunnel.iface: is missing"},
 		{`port = 993`, `port = 993` + "\nport6 = 993", `unknown key "service.port6"`},
 		{`public_key = "hJg8`, `public_key = "hJg`, "is no WireGuard key"},
@@ -127,6 +130,10 @@ func TestLoadTunnelRefuses(t *testing.T) {
 		require.Equal(t, 1, strings.Count(small, tt.old))
 		_, err := move.LoadTunnel("small.toml", []byte(strings.Replace(small, tt.old, tt.new, 1)))
 		assert.ErrorContains(t, err, tt.want)
+	}
+	for _, iface := range []string{"eth0.100", "br-lan", "wan_1"} {
+		_, err := move.LoadTunnel("small.toml", []byte(strings.Replace(small, "ens5", iface, 1)))
+		assert.NoError(t, err)
 	}
 	withoutKeys := strings.NewReplacer("public_key = ", "# ").Replace(small)
 	_, err := move.LoadTunnel("small.toml", []byte(withoutKeys))

@@ -48,7 +48,6 @@ func (m *Move) validate() textfile.Problems {
 		v.add("tunnel.router.public_key", "is missing: the guest knows the router by it")
 	}
 	v.required("tunnel.guest.key_file", m.Tunnel.Guest.KeyFile)
-	v.hosts()
 	v.home()
 	v.between()
 	if len(m.Services) == 0 {
@@ -62,12 +61,13 @@ func (m *Move) validate() textfile.Problems {
 func (v *validation) between() {
 	v.name("guest.name", v.Guest.Name, "-")
 	v.name("router.name", v.Router.Name, "-")
-	v.name("router.iface", v.Router.Iface, "")
+	v.hosts()
+	v.name("router.iface", v.Router.Iface, "-._")
 	v.addr("router.address", v.Router.Address)
 	if p := v.Router.Prefix6; p.IsValid() && p.Addr().Is4() {
 		v.add("router.prefix6", "%s is no IPv6 prefix", p)
 	}
-	v.required("tunnel.iface", v.Tunnel.Iface)
+	v.name("tunnel.iface", v.Tunnel.Iface, "-._")
 	if v.Tunnel.Port == 0 {
 		v.add("tunnel.port", "is missing: the UDP port on which the router listens")
 	}
