@@ -54,16 +54,20 @@ func (f flow) String() string {
 func changedFlows(removed, added []rule) []flow {
 	var flows []flow
 	for _, r := range removed {
-		flows = append(flows, flowsOf(r.read(), false)...)
+		flows = append(flows, flowsOf(r, false)...)
 	}
 	for _, r := range added {
-		flows = append(flows, flowsOf(r.read(), true)...)
+		flows = append(flows, flowsOf(r, true)...)
 	}
 	return flows
 }
 
 // flowsOf are the UDP conversations that a rule of ours takes.
-func flowsOf(m meaning, stays bool) []flow {
+func flowsOf(r rule, stays bool) []flow {
+	if !strings.Contains(r.text, string(UDP)) {
+		return nil // and need not be read
+	}
+	m := r.read()
 	destination, ok := m.option("--to-destination")
 	if proto, _ := m.option("-p"); !ok || proto != string(UDP) {
 		return nil

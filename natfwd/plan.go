@@ -221,14 +221,15 @@ func (part familyPlan) recheck(ctx context.Context, s Set) error {
 	if !part.changes {
 		return nil
 	}
-	now, err := diffFamily(ctx, s, part.backend)
+	rules, err := dump(ctx, part.backend)
 	if err != nil {
 		return err
 	}
-	if !now.before.equal(part.before) {
+	now := s.present(rules.nat())
+	if !now.equal(part.before) {
 		return fmt.Errorf("natfwd: %s: the rules of set %q: %w", part.backend.Family(), s.Name, ErrStale)
 	}
-	return nil
+	return s.conflict(part.backend.Family(), rules.nat(), now)
 }
 
 func (part familyPlan) load(ctx context.Context, s Set) error {

@@ -70,7 +70,7 @@ func TestRulesThatSayTheSame(t *testing.T) {
 		{"-p udp -m multiport --dports domain,100:200 -j ACCEPT", "-p 17 -m multiport --destination-ports 53,100:200 -j ACCEPT"},
 	} {
 		for _, text := range same {
-			assert.Equal(t, rule{text: same[0]}.read().key, rule{text: text}.read().key)
+			assert.Equal(t, rule{text: same[0]}.read().key(), rule{text: text}.read().key())
 		}
 	}
 	for _, differ := range [][2]string{
@@ -83,7 +83,7 @@ func TestRulesThatSayTheSame(t *testing.T) {
 		{"-m comment --comment -j -j ACCEPT", "-m comment --comment ACCEPT -j ACCEPT"},
 		{"! -s 0.0.0.0/0 -j ACCEPT", "-j ACCEPT"},
 	} {
-		assert.NotEqual(t, rule{text: differ[0]}.read().key, rule{text: differ[1]}.read().key)
+		assert.NotEqual(t, rule{text: differ[0]}.read().key(), rule{text: differ[1]}.read().key())
 	}
 }
 
@@ -144,13 +144,13 @@ func FuzzRuleset(f *testing.F) {
 				m := rule.read()
 				again, err := parseRule(rule.String())
 				require.NoError(t, err)
-				require.Equal(t, m.key, again.read().key, rule.String())
+				require.Equal(t, m.key(), again.read().key(), rule.String())
 				var words []string
 				for _, o := range m.opts {
 					words = append(words, o.String())
 				}
 				rule.text = strings.Join(words, " ")
-				require.Equal(t, m.key, rule.read().key, rule.text)
+				require.Equal(t, m.key(), rule.read().key(), rule.text)
 			}
 		}
 		for _, family := range []Family{IPv4, IPv6} {

@@ -25,7 +25,6 @@ func (r rule) String() string { return r.verb + " " + r.chain + " " + r.text }
 // same.
 type meaning struct {
 	opts []option // in the order of the text
-	key  string
 }
 
 // An option is one of a rule's words that begin with "-", with what belongs to it.
@@ -100,7 +99,9 @@ func (r rule) read() meaning {
 			m.opts = append(m.opts, option{args: []string{word}})
 		}
 	}
-	m.key = m.canonicalKey()
+	for i := range m.opts {
+		m.opts[i].normalize()
+	}
 	return m
 }
 
@@ -115,16 +116,10 @@ func canonical(name string) string {
 	return name
 }
 
-// canonicalKey is the meaning as a text: options in an order of their own,
-// with addresses and ports in one form.
-func (m *meaning) canonicalKey() string {
-	proto := ""
-	for i := range m.opts {
-		m.opts[i].normalize()
-		if m.opts[i].name == "-p" && !m.opts[i].not {
-			proto = m.opts[i].arg()
-		}
-	}
+// key is the meaning as a text: options in an order of their own, with addresses and
+// ports in one form.
+func (m meaning) key() string {
+	proto, _ := m.option("-p")
 	var parts []string
 	for _, o := range m.opts {
 		switch {

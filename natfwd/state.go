@@ -77,7 +77,7 @@ func same(a, b []rule) bool {
 func difference(a, b []rule) (onlyA, onlyB []rule) {
 	type place struct{ chain, key string }
 	asText := func(r rule) place { return place{r.chain, r.text} }
-	asMeaning := func(r rule) place { return place{r.chain, r.read().key} }
+	asMeaning := func(r rule) place { return place{r.chain, r.read().key()} }
 	for _, key := range []func(rule) place{asText, asMeaning} {
 		counts := map[place]int{}
 		for _, r := range b {
@@ -165,7 +165,7 @@ func (st state) to(want state) []byte {
 func count(list []rule, r rule) int {
 	n := 0
 	for _, o := range list {
-		if o.chain == r.chain && (o.text == r.text || o.read().key == r.read().key) {
+		if o.chain == r.chain && (o.text == r.text || o.read().key() == r.read().key()) {
 			n++
 		}
 	}
