@@ -198,8 +198,15 @@ func fuzzSetInterface(t *testing.T, file *File, before *view, want Interface) er
 	after := reread(t, file)
 	require.False(t, worse(before, after))
 	require.Equal(t, others(before, PublicKey{31: 255}), others(after, PublicKey{31: 255}))
-	touched, _ := before.interfaces()
-	require.True(t, lessThan(file.lines, untouched(old, touched)), "other lines stay")
+	touched, quick := before.interfaces()
+	left := untouched(old, touched)
+	if len(quick) == 0 { // what wg-quick did not find before, it may find in the new section
+		left = slices.DeleteFunc(left, func(line string) bool {
+			key, _, _ := strings.Cut(strings.ToLower(squeeze(line)), "=")
+			return slices.Contains([]string{"address", "mtu", "postup"}, key)
+		})
+	}
+	require.True(t, lessThan(file.lines, left), "other lines stay")
 	all, _ := after.interfaces()
 	if want.PrivateKey.IsZero() && want.KeyFile == "" {
 		want.PrivateKey, want.KeyFile = before.PrivateKey, before.KeyFile
