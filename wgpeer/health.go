@@ -17,6 +17,10 @@ import (
 // constant REJECT_AFTER_TIME. What is sent next brings on another handshake.
 const staleAfter = 180 * time.Second
 
+// renewedAfter is the age at which what is sent next renews the keys, with a second
+// try: REKEY_AFTER_TIME and REKEY_TIMEOUT.
+const renewedAfter = 125 * time.Second
+
 // A PeerHealth is what a live device knows of a peer, against what is configured.
 //
 // In JSON, public_key is base64, age_seconds a number, and problems are Check's.
@@ -48,9 +52,10 @@ type PeerHealth struct {
 	Unnamed bool `json:"unnamed,omitempty"` // on the device, and not configured
 
 	// Stale says that the last handshake is so old that our keepalive or the peer's
-	// Heartbeat should have brought on another: 180 s, and once the time between two of
-	// them. Without them an old handshake may only mean that there was nothing to say;
-	// see [PeerHealth.Since].
+	// Heartbeat should have brought on another: older than 180 s, or, where they come
+	// less often than every 55 s, than 125 s and the time between two. Without them an
+	// old handshake may only mean that there was nothing to say; see
+	// [PeerHealth.Since].
 	Stale bool `json:"stale,omitempty"`
 }
 
@@ -77,7 +82,7 @@ func (lookup resolver) health(ctx context.Context, c Client, iface string, i Int
 		if found, ok := there[p.PublicKey]; ok {
 			h.observe(found, now)
 			for _, beat := range []time.Duration{p.Heartbeat, p.Keepalive, found.PersistentKeepaliveInterval} {
-				h.Stale = h.Stale || beat > 0 && h.Age > staleAfter+beat
+				h.Stale = h.Stale || beat > 0 && h.Age > max(staleAfter, renewedAfter+beat)
 			}
 			h.locate(ctx, lookup)
 		} else {
