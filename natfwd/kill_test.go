@@ -1,6 +1,8 @@
 package natfwd
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -25,21 +27,22 @@ func tides() [2]Set {
 	return [2]Set{ebb, flood}
 }
 
-// TestApplyForEver is the process that is killed: it applies one set after the other.
-func TestApplyForEver(t *testing.T) {
-	mode := os.Getenv("NATFWD_APPLY")
-	if mode == "" {
-		return // started by the test below
-	}
-	s := &system{}
-	for family, b := range map[Family]*Backend{IPv4: &s.b4, IPv6: &s.b6} {
-		made, err := NewIPTables(family, &IPTablesOptions{Path: map[Family]string{IPv4: "iptables-", IPv6: "ip6tables-"}[family] + mode, RunDir: os.Getenv("NATFWD_RUN")})
-		require.NoError(t, err)
-		*b = made
+// applyForEver is the process that is killed: it applies one set after the other.
+func applyForEver(mode, runDir string) error {
+	b4, err4 := NewIPTables(IPv4, &IPTablesOptions{Path: "iptables-" + mode, RunDir: runDir})
+	b6, err6 := NewIPTables(IPv6, &IPTablesOptions{Path: "ip6tables-" + mode, RunDir: runDir})
+	if err := errors.Join(err4, err6); err != nil {
+		return err
 	}
 	fmt.Println("begun")
 	for i := 0; ; i++ {
-		s.apply(t, tides()[i%2])
+		p, err := Diff(context.Background(), tides()[i%2], b4, b6)
+		if err == nil {
+			err = Apply(context.Background(), p)
+		}
+		if err != nil {
+			return err
+		}
 	}
 }
 
@@ -67,7 +70,7 @@ func TestKilledAtAnyInstant(t *testing.T) {
 		found := map[string]int{}
 		for range kills {
 			run := s.b4.(*IPTables).flows
-			cmd := exec.Command(os.Args[0], "-test.run", "^TestApplyForEver$")
+			cmd := exec.Command(os.Args[0])
 			cmd.Env = append(os.Environ(), "NATFWD_APPLY="+map[bool]string{true: "nft", false: "legacy"}[s.b4.(*IPTables).nft], "NATFWD_RUN="+run, "GORACE=atexit_sleep_ms=0")
 			cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 			out, err := cmd.StdoutPipe()

@@ -1,6 +1,7 @@
 package natfwd
 
 import (
+	"fmt"
 	"os"
 	"testing"
 
@@ -9,5 +10,9 @@ import (
 
 func TestMain(m *testing.M) {
 	lab.Isolate()
+	if mode := os.Getenv("NATFWD_APPLY"); mode != "" {
+		fmt.Fprintln(os.Stderr, applyForEver(mode, os.Getenv("NATFWD_RUN")))
+		os.Exit(1)
+	}
 	os.Exit(m.Run())
 }
