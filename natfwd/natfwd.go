@@ -59,7 +59,33 @@
 //
 // # Speed
 //
-// See BenchmarkIPTables.
+// Beside the programs of iptables 1.8.9, in one run on two cores (BenchmarkIPTables):
+// an Apply with its Diff, for forwards of one family that are all rules of their own.
+//
+//	                                   nft backend        legacy
+//	                               100  1000  4000   100  1000  4000
+//	first apply, × one restore     2.0   1.1   1.2   3.2   2.3   2.0
+//	nothing to do, × one save      1.3   1.3   1.6   1.2   2.0   2.8
+//	ten changed, × one restore     1.5   1.9   1.9   3.8   2.6   3.3
+//	first apply by go-iptables,
+//	  rule by rule, × ours               247               280
+//
+// The restore is that of the same rules, without a look at what is there.
+//
+// # Kills
+//
+// An applying process that is killed with SIGKILL at random instants, with its
+// iptables-restore or without it, 100 times with each backend (REHOST_KILLS=100 go test
+// -run Killed ./natfwd), left each family with the old rules or the new ones:
+//
+//	IPv4   IPv6   nft   legacy
+//	old    old     49       48
+//	new    new     36       33
+//	new    old     11       15
+//	old    new      4        4
+//	a mix           0        0
+//
+// Which of two sets is old changes from apply to apply, hence the last but one.
 package natfwd
 
 import "github.com/rehost/rehost/internal/textfile"

