@@ -74,18 +74,17 @@
 //
 // # Kills
 //
-// An applying process that is killed with SIGKILL at random instants, with its
-// iptables-restore or without it, 100 times with each backend (REHOST_KILLS=100 go test
-// -run Killed ./natfwd), left each family with the old rules or the new ones:
+// A process that applies two sets, A and B, one after the other without a pause was
+// killed with SIGKILL at random instants, with its iptables-restore or without it, 100
+// times with each backend (REHOST_KILLS=100 go test -run Killed -v ./natfwd). It left
+// each family with all rules of A or all of B:
 //
-//	IPv4   IPv6   nft   legacy
-//	old    old     49       48
-//	new    new     36       33
-//	new    old     11       15
-//	old    new      4        4
-//	a mix           0        0
-//
-// Which of two sets is old changes from apply to apply, hence the last but one.
+//	IPv4  IPv6  nft  legacy
+//	A     A      49      48
+//	B     B      36      33
+//	A     B       4       4
+//	B     A      11      15
+//	a mix         0       0
 package natfwd
 
 import "github.com/rehost/rehost/internal/textfile"

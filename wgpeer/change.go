@@ -73,10 +73,10 @@ func (e *edit) value(set *setting, value string) {
 func (e *edit) put(s *section, key, value string) {
 	indent := ""
 	if len(s.settings) > 0 {
-		line := e.lines[s.last()]
+		line := e.lines[s.last(key)]
 		indent = line[:len(line)-len(strings.TrimLeft(line, " \t"))]
 	}
-	e.insert(s.last(), indent+key+" = "+value)
+	e.insert(s.last(key), indent+key+" = "+value)
 }
 
 func find(in []*section, key string) []*setting {

@@ -183,7 +183,7 @@ func (f *File) withSection(want Interface) []string {
 	e := newEdit(f.lines)
 	switch {
 	case len(all) > 0 && forQuick && len(quick) == 0:
-		e.insert(all[len(all)-1].last(), "[Interface]")
+		e.insert(all[len(all)-1].last(""), "[Interface]")
 	case len(all) > 0:
 		return f.lines
 	case len(v.sections) > 0:

@@ -22,6 +22,7 @@ type section struct {
 	head, end int  // the lines, from 0
 	peer      bool // [Peer], not [Interface]
 	quick     bool // wg-quick too takes it for [Interface]
+	left      int  // the line at which wg-quick does so no longer, if it is before the end; 0: none
 	settings  []*setting
 
 	key     PublicKey             // of a peer
@@ -29,12 +30,15 @@ type section struct {
 	allowed map[netip.Prefix]bool // of a peer
 }
 
-// last is the line behind which a new setting goes.
-func (s *section) last() int {
-	if len(s.settings) == 0 {
-		return s.head
+// last is the line behind which a new setting of a key goes.
+func (s *section) last(key string) int {
+	last := s.head
+	for _, set := range s.settings {
+		if s.left == 0 || set.line < s.left || quickKeys[fold(key)] == "" {
+			last = set.line
+		}
 	}
-	return s.settings[len(s.settings)-1].line
+	return last
 }
 
 // find returns the settings of a key, in order.
@@ -82,6 +86,9 @@ func sections(lines []string, refuse func(line, col int, message string)) []*sec
 		}
 		word := strings.Trim(rawKey, space)
 		if strings.HasPrefix(word, "[") {
+			if quick && now != nil {
+				now.left = i
+			}
 			quick = fold(word) == "[interface]" && !assigns // with more behind it wg refuses it
 		}
 		if key := quickKeys[fold(word)]; quick && key != "" {
