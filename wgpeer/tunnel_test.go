@@ -1,6 +1,7 @@
 package wgpeer
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"os"
@@ -40,13 +41,20 @@ func joined(t testing.TB) (router, guest lab.Host, hub Hub, c Client) {
 	return router, guest, hub, c
 }
 
-// ping reaches an address, which answers that nobody listens.
+// ping reaches an address, which answers that nobody listens. Now and then the two
+// daemons begin two handshakes at once, and are ready only after some seconds.
 func ping(t testing.TB, from lab.Host, addr string) {
 	t.Helper()
-	err := from.Do(func() error {
-		_, err := net.DialTimeout("tcp", net.JoinHostPort(addr, "9"), 10*time.Second)
-		return err
-	})
+	var err error
+	for range 3 {
+		err = from.Do(func() error {
+			_, err := net.DialTimeout("tcp", net.JoinHostPort(addr, "9"), 10*time.Second)
+			return err
+		})
+		if errors.Is(err, syscall.ECONNREFUSED) {
+			return
+		}
+	}
 	require.ErrorIs(t, err, syscall.ECONNREFUSED)
 }
 
