@@ -41,8 +41,8 @@ func joined(t testing.TB) (router, guest lab.Host, hub Hub, c Client) {
 	return router, guest, hub, c
 }
 
-// ping reaches an address, which answers that nobody listens. Now and then the two
-// daemons begin two handshakes at once, and are ready only after some seconds.
+// ping reaches an address, which answers that nobody listens. It asks three times: on
+// a busy machine the two daemons have been seen not to answer for ten seconds.
 func ping(t testing.TB, from lab.Host, addr string) {
 	t.Helper()
 	var err error
