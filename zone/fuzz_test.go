@@ -213,8 +213,19 @@ func FuzzSerial(f *testing.F) {
 		require.Equal(t, withoutSerial(before), withoutSerial(after))
 		require.Len(t, ttlsAfter, len(ttls))
 		gone, come := middle(string(text), bumped)
-		require.Regexp(t, `^[0-9a-fA-F]*$`, come, "what came in place of %q", gone)
+		require.Equal(t, withoutDigits(gone), withoutDigits(come), "%q in place of %q", come, gone)
 	})
+}
+
+// withoutDigits leaves what may stand between the digits of a serial: in the generic
+// form of RFC 3597 they are hexadecimal, and blanks and parentheses part them.
+func withoutDigits(text string) string {
+	return strings.Map(func(r rune) rune {
+		if strings.ContainsRune("0123456789abcdefABCDEF", r) {
+			return -1
+		}
+		return r
+	}, text)
 }
 
 // withoutSerial sets the serial of SOA records to 0. Of one that is not complete,
