@@ -3,6 +3,7 @@ package natfwd
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -229,13 +230,6 @@ func maskBits(mask netip.Addr) int {
 	return -1
 }
 
-// services are the names of ports that the forwards of a move go by, for files that
-// a person wrote: iptables-save prints numbers.
-var services = map[string]uint16{
-	"ssh": 22, "smtp": 25, "domain": 53, "http": 80, "pop3": 110, "imap2": 143, "https": 443,
-	"submissions": 465, "submission": 587, "imaps": 993, "pop3s": 995,
-}
-
 // parsePorts reads a port or a range, "25", "smtp", "8000:8010", ":1024" or "1024:".
 func parsePorts(text string) (PortRange, bool) {
 	first, last, isRange := strings.Cut(text, ":")
@@ -251,10 +245,11 @@ func parsePort(text string, missing uint16, mayMiss bool) (uint16, bool) {
 	if text == "" {
 		return missing, mayMiss
 	}
-	if n, ok := services[text]; ok {
-		return n, true
+	if n, err := strconv.ParseUint(text, 10, 16); err == nil {
+		return uint16(n), true
 	}
-	n, err := strconv.ParseUint(text, 10, 16)
+	// iptables-save prints numbers, and a person writes names of services(5).
+	n, err := net.LookupPort("tcp", text)
 	return uint16(n), err == nil
 }
 
