@@ -1,6 +1,7 @@
 package zone
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"strings"
@@ -123,5 +124,17 @@ func TestParseTTL(t *testing.T) {
 		_, err := ParseTTL(text)
 		var value *ValueError
 		assert.ErrorAs(t, err, &value, "%q", text)
+	}
+}
+
+// In generic data (RFC 3597) a digit of the serial that stays is left as it is written.
+func TestBumpOfGenericDataKeepsTheDigitsThatStay(t *testing.T) {
+	const text = "$TTL 1h\n@ TYPE6 \\# 38 036e7331076578616d706c65036e657400 00 ( 00Ab\n%s 00002a30 00000e10 00093a80 0000012c )\n"
+	for from, to := range map[string]string{"C0F7": "C0F8", "C0Ff": "C100", "C0A9": "C0Aa", "CFFF": "d000"} {
+		f, err := Parse("zone", "example.net", fmt.Appendf(nil, text, from))
+		require.NoError(t, err)
+		_, err = f.Bump(Increment, time.Time{})
+		require.NoError(t, err)
+		assert.Equal(t, fmt.Sprintf(text, to), string(f.Bytes()))
 	}
 }

@@ -107,12 +107,17 @@ func (f *File) Bump(policy SerialPolicy, now time.Time) (uint32, error) {
 	if order, ok := CompareSerial(serial, old); !ok || order <= 0 {
 		return 0, &ValueError{Field: "serial", Value: strconv.FormatUint(uint64(serial), 10), Reason: fmt.Sprintf("does not come after %d (RFC 1982)", old)}
 	}
-	digits := strconv.FormatUint(uint64(serial), 10)
 	if len(places) == 1 {
-		places[0].with = digits
+		places[0].with = strconv.FormatUint(uint64(serial), 10)
 	} else {
-		for i, d := range fmt.Sprintf("%08x", serial) {
-			places[i].with = string(d)
+		was, is := fmt.Sprintf("%08x", old), fmt.Sprintf("%08x", serial)
+		digits := places
+		places = nil
+		for i := range digits { // one that stays may be written in capitals
+			if was[i] != is[i] {
+				digits[i].with = is[i : i+1]
+				places = append(places, digits[i])
+			}
 		}
 	}
 	e := f.newEdit()
