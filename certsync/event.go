@@ -1,0 +1,32 @@
+package certsync
+
+import (
+	"fmt"
+	"strings"
+)
+
+// An Event is what happened to one certificate in one run.
+type Event struct {
+	Name     string
+	Old, New Fingerprint // equal: nothing was installed
+	Daemons  []string    // that were told, and serve New if they are probed
+	Err      error       // what failed
+	// Warning says that Err can wait: the certificate in place is good for long enough.
+	Warning bool
+}
+
+// String returns the event as a line for people.
+func (e Event) String() string {
+	var b strings.Builder
+	b.WriteString(e.Name + ":")
+	if e.Old != e.New {
+		b.WriteString(" a new certificate")
+	}
+	if len(e.Daemons) > 0 {
+		fmt.Fprintf(&b, " told %s", strings.Join(e.Daemons, ", "))
+	}
+	if e.Err != nil {
+		fmt.Fprintf(&b, " %v", e.Err)
+	}
+	return b.String()
+}
