@@ -10,6 +10,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -44,6 +45,19 @@ func (o ownership) give(f *os.File) error {
 		}
 	}
 	return f.Chmod(o.mode)
+}
+
+// apply gives what is there already its owner and mode.
+func (o ownership) apply(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || o.has(info) {
+		return err
+	}
+	return o.give(f)
 }
 
 // has reports whether a file is owned as it should be.
@@ -148,12 +162,11 @@ func syncDir(dir string) error {
 
 // removeTemps removes what a crash has left in a directory.
 func removeTemps(dir string) error {
-	left, err := filepath.Glob(filepath.Join(dir, tempPrefix+"*"))
-	if err != nil {
-		return err
-	}
-	for _, path := range left {
-		err = errors.Join(err, os.RemoveAll(path))
+	entries, err := os.ReadDir(dir)
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), tempPrefix) {
+			err = errors.Join(err, os.RemoveAll(filepath.Join(dir, e.Name())))
+		}
 	}
 	return err
 }
@@ -170,11 +183,7 @@ func makeDir(path string, own ownership) error {
 	if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	if err := errors.Join(own.give(d), d.Close()); err != nil {
+	if err := own.apply(path); err != nil {
 		return err
 	}
 	return syncDir(filepath.Dir(path))
