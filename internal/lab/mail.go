@@ -171,6 +171,10 @@ func (s *MailServer) write(t testing.TB, name, format string, args ...any) strin
 	if err := os.WriteFile(path, fmt.Appendf(nil, format, args...), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	// Postfix waits until nobody has written to main.cf for two seconds.
+	if err := os.Chtimes(path, time.Time{}, time.Now().Add(-time.Minute)); err != nil {
+		t.Fatal(err)
+	}
 	return path
 }
 
@@ -200,7 +204,7 @@ func (s *MailServer) Start(t testing.TB) {
 			t.Fatalf("%s does not start:\n%s", s.command[0], s.Log())
 		default:
 		}
-		return listens(s.Plain) && listens(s.TLS)
+		return greets(s.Plain)
 	})
 }
 
@@ -235,6 +239,19 @@ func (s *MailServer) await(t testing.TB, what string, condition func() bool) {
 			t.Fatalf("%s has not %s within half a minute:\n%s", s.command[0], what, s.Log())
 		}
 	}
+}
+
+// greets reports whether there is a greeting: a Dovecot that has just begun to listen, and
+// is told to stop, needs six seconds for it.
+func greets(addr netip.AddrPort) bool {
+	conn, err := net.Dial("tcp", addr.String())
+	if err != nil {
+		return false
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(30 * time.Second))
+	_, err = conn.Read(make([]byte, 1))
+	return err == nil
 }
 
 func listens(addr netip.AddrPort) bool {
