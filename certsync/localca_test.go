@@ -140,5 +140,5 @@ func TestLocalCAMakesNoAuthorities(t *testing.T) {
 	require.NoError(t, err)
 	assert.False(t, chain[0].IsCA)
 	assert.True(t, chain[1].MaxPathLenZero)
-	assert.Equal(t, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, chain[0].ExtKeyUsage)
+	assert.Equal(t, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}, chain[0].ExtKeyUsage)
 }
