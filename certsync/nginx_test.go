@@ -334,7 +334,7 @@ func TestNginxClientNeverGetsAMixedBundle(t *testing.T) {
 			case err == ErrNotModified:
 				have = Fingerprint{} // the next one counts
 			default:
-				require.Regexp(t, "does not match public key|is not the one that lies beside it", err.Error())
+				require.Regexp(t, "belongs to another certificate|is not the one that lies beside it", err.Error())
 				refused++
 			}
 		}
