@@ -23,7 +23,7 @@ type Consumer struct {
 	Source       Source
 	Dir          *Dir
 	Certificates []Certificate
-	// Policy is what each must be. Its Names, Installed and Now are set for each.
+	// Policy is what each must be. Its Names and Installed are set for each.
 	Policy  Policy
 	Daemons []Daemon
 	// Rollback goes back to the certificate of before if a daemon does not serve the new
