@@ -76,13 +76,7 @@ func probe(addr, serverName string, protocol starttls) Probe {
 		if serverName != "" {
 			host = serverName
 		}
-		conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
-		if err != nil {
-			return nil, err // which names the address
-		}
-		defer conn.Close()
-		defer context.AfterFunc(ctx, func() { conn.Close() })()
-		leaf, err := served(ctx, conn, host, protocol)
+		leaf, err := served(ctx, addr, host, protocol)
 		if err != nil && ctx.Err() != nil {
 			err = context.Cause(ctx) // rather than "use of closed network connection"
 		}
@@ -93,7 +87,13 @@ func probe(addr, serverName string, protocol starttls) Probe {
 	}
 }
 
-func served(ctx context.Context, conn net.Conn, host string, protocol starttls) (*x509.Certificate, error) {
+func served(ctx context.Context, addr, host string, protocol starttls) (*x509.Certificate, error) {
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
 	if protocol.begin != nil {
 		t := &talk{conn, bufio.NewReaderSize(conn, maxLine)}
 		if err := protocol.begin(t); err != nil {
