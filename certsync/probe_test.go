@@ -154,7 +154,7 @@ func TestProbesSayWhatTheServerSaid(t *testing.T) {
 		{"SMTP without STARTTLS", certsync.ProbeSMTP, []string{"220 x\r\n", "250-STARTTLSNOT\r\n250 SIZE\r\n"}, "EHLO: the server does not offer STARTTLS"},
 		{"SMTP without extensions", certsync.ProbeSMTP, []string{"220 x\r\n", "250\r\n"}, "EHLO: the server does not offer STARTTLS"},
 		{"SMTP with a broken pair", certsync.ProbeSMTP, []string{"220 x\r\n", smtpHello, "454 4.7.0 TLS not available due to local problem\r\n"}, `STARTTLS: the server said "454 4.7.0 TLS not available due to local problem"`},
-		{"SMTP injection", certsync.ProbeSMTP, []string{"220 x\r\n", smtpHello, "220 go\r\n250 injected\r\n"}, "the server sent 14 bytes in the clear after it agreed to STARTTLS"},
+		{"SMTP injection", certsync.ProbeSMTP, []string{"220 x\r\n", smtpHello, "220 go\r\n250 injected\r\n"}, `TLS handshake: the server said in the clear "250 injected\r\n"`},
 		{"SMTP endless line", certsync.ProbeSMTP, []string{"220 " + long}, "greeting: the answer has a line of more than 8192 bytes: \"220 xxx"},
 		{"SMTP endless answer", certsync.ProbeSMTP, []string{"220 x\r\n", strings.Repeat("250-x\r\n", 101)}, "EHLO localhost: the answer has more than 100 lines"},
 		{"SMTP bytes that no terminal should see", certsync.ProbeSMTP, []string{"500 \x1b[2J" + long[:1000] + "\r\n"}, `said "500 \x1b[2Jxxx`},
@@ -166,10 +166,10 @@ func TestProbesSayWhatTheServerSaid(t *testing.T) {
 		{"IMAP no", certsync.ProbeIMAP, []string{imapHello, "* 1 EXISTS\r\na NO not now\r\n"}, `STARTTLS: the server said "a NO not now"`},
 		{"IMAP other tag", certsync.ProbeIMAP, []string{imapHello, "b OK\r\n"}, `STARTTLS: the server said "b OK"`},
 		{"IMAP goes", certsync.ProbeIMAP, []string{imapHello, "* BYE shutting down\r\n"}, `STARTTLS: the server said "* BYE shutting down"`},
-		{"IMAP injection", certsync.ProbeIMAP, []string{imapHello, "a OK go\r\n* 1 EXISTS\r\n"}, "the server sent 12 bytes in the clear after it agreed to STARTTLS"},
+		{"IMAP injection", certsync.ProbeIMAP, []string{imapHello, "a OK go\r\n* 1 EXISTS\r\n"}, `TLS handshake: the server said in the clear "* 1 EXISTS\r\n"`},
 		{"IMAP endless answer", certsync.ProbeIMAP, []string{imapHello, strings.Repeat("* 1 EXISTS\r\n", 101)}, "STARTTLS: no answer among 100 lines"},
 		{"IMAP endless line", certsync.ProbeIMAP, []string{"* OK " + long}, "greeting: the answer has a line of more than 8192 bytes"},
-		{"plain text where TLS should be", certsync.ProbeTLS, []string{"220 mail.example.net ESMTP\r\n"}, "TLS handshake: tls: first record does not look like a TLS handshake"},
+		{"plain text where TLS should be", certsync.ProbeTLS, []string{"220 mail.example.net ESMTP\r\n"}, `TLS handshake: the server said in the clear "220 mail.example.net ESMTP\r\n`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := startFakeServer(t, "tcp4", nil, test.steps...)
