@@ -3,6 +3,7 @@ package certsync
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"time"
@@ -39,3 +40,15 @@ func (r *Renewer) Run(ctx context.Context) error { return errors.New("to come") 
 
 // Status says how each certificate is, from the files alone.
 func (r *Renewer) Status(ctx context.Context) ([]Status, error) { return nil, errors.New("to come") }
+
+// A RetryError is an Issuer's that says when to try again. A [Renewer] does not before.
+type RetryError struct {
+	After time.Duration
+	Err   error
+}
+
+// Error returns that of Err, with the time.
+func (e *RetryError) Error() string { return fmt.Sprintf("%v (try again after %s)", e.Err, e.After) }
+
+// Unwrap returns Err.
+func (e *RetryError) Unwrap() error { return e.Err }
