@@ -1,50 +1,322 @@
 package certsync
 
 import (
+	"cmp"
 	"context"
+	"crypto/x509"
 	"errors"
+	"fmt"
 	"log/slog"
+	"maps"
 	"os"
+	"path/filepath"
+	"slices"
 	"time"
 )
 
 // A Consumer keeps a machine's certificates those of a source, and its daemons told.
+//
+// It needs no memory of what it was doing: a run compares what is installed with what the
+// source has, and what each daemon was last told with what is installed. So a crash at any
+// instant costs at most one reload too many.
 type Consumer struct {
 	Source       Source
 	Dir          *Dir
 	Certificates []Certificate
-	// Policy is what each must be. Its Names, Installed and Now are set for each.
+	// Policy is what each must be. Its Names and Installed are set for each.
 	Policy  Policy
 	Daemons []Daemon
 	// Rollback goes back to the certificate of before if a daemon does not serve the new
-	// one after its reload, and serves the old one after another.
+	// one after its reload, and serves the old one after another. The new one is not
+	// tried again for a day.
 	Rollback bool
 	// Force installs a certificate also if it ends before the installed one, or was
 	// rolled back.
 	Force bool
 	// State is a file that keeps what the daemons were told. Empty: state.json in
-	// Dir.Path/.certsync.
+	// .certsync in the Dir.
 	State string
-	// Interval is the time between two runs, with a tenth of jitter. 0: an hour.
+	// Interval is the time between two runs of Run, more or less a tenth. 0: an hour. What
+	// failed is tried again after a minute, then after two, and so on.
 	Interval time.Duration
 	// Alarm is how long before its end a certificate must be replaced: until then it is a
-	// Warning that a source cannot be reached. 0: 14 days, or a fifth of the lifetime if that
-	// is less.
+	// Warning that it cannot be fetched. 0: 14 days, or a fifth of the lifetime if that is
+	// less.
 	Alarm time.Duration
-	// Wake has Run do its work at once when it receives; nil: never. What signal.Notify
-	// fills will do.
+	// Wake has Run do its work at once when it receives, as a channel does that was given
+	// to signal.Notify. Nil: never.
 	Wake <-chan os.Signal
-	// Notify gets the events of a run, if one is not a Warning alone.
+	// Notify gets the events of a run if one of them is more than a Warning. An error that
+	// stays is told once a day. Nil: nobody.
 	Notify func(ctx context.Context, events []Event) error
-	// Log gets what happens. Nil: nobody.
+	// Log gets every event. Nil: nobody.
 	Log *slog.Logger
 }
 
-// Sync does one run.
-func (c *Consumer) Sync(ctx context.Context) ([]Event, error) { return nil, errors.New("to come") }
+// Sync does one run: it fetches every certificate that has changed, validates and installs
+// it, and tells the daemons that serve it. It returns an event for each certificate to
+// which something happened. The error joins those of events that are no Warning, and what
+// kept the run from working at all. Two runs at once, of two processes too, wait for each
+// other.
+func (c *Consumer) Sync(ctx context.Context) ([]Event, error) {
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	own, err := c.Dir.ownership()
+	if err != nil {
+		return nil, err
+	}
+	unlock, err := lock(ctx, c.statePath()+".lock")
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	run := &syncRun{Consumer: c, own: own, installed: map[string]Fingerprint{}, events: map[string]*Event{}}
+	if err := readState(c.statePath(), &run.state); err != nil {
+		return nil, err
+	}
+	for _, cert := range c.Certificates {
+		if err := ctx.Err(); err != nil {
+			return run.finish(ctx, err)
+		}
+		run.update(ctx, cert)
+	}
+	return run.finish(ctx, run.tell(ctx))
+}
 
-// Run calls Sync until the context ends, and returns the reason.
-func (c *Consumer) Run(ctx context.Context) error { return errors.New("to come") }
+// Run calls Sync at once and then at every interval until the context ends, and returns
+// why it has. Errors of Sync are logged.
+func (c *Consumer) Run(ctx context.Context) error {
+	if err := c.check(); err != nil {
+		return err
+	}
+	return loop(ctx, cmp.Or(c.Interval, time.Hour), c.Wake, func(ctx context.Context) error {
+		_, err := c.Sync(ctx)
+		if err != nil {
+			loggerOf(c.Log).ErrorContext(ctx, "sync failed", "err", err)
+		}
+		return err
+	})
+}
 
-// Status says how each certificate is, from the files alone.
-func (c *Consumer) Status(ctx context.Context) ([]Status, error) { return nil, errors.New("to come") }
+// check refuses a consumer that cannot do what it is for.
+func (c *Consumer) check() error {
+	if c.Source == nil || c.Dir == nil {
+		return errors.New("a consumer needs a Source and a Dir")
+	}
+	names := map[string]bool{}
+	for _, cert := range c.Certificates {
+		if err := checkName(cert.Name); err != nil {
+			return err
+		}
+		if names[cert.Name] {
+			return &ValueError{Field: "certificate", Value: cert.Name, Reason: "it is there twice"}
+		}
+		names[cert.Name] = true
+	}
+	daemons := map[string]bool{}
+	for _, d := range c.Daemons {
+		if d.Name == "" || daemons[d.Name] {
+			return &ValueError{Field: "daemon", Value: d.Name, Reason: "every daemon needs a name of its own"}
+		}
+		daemons[d.Name] = true
+		for _, name := range d.Names {
+			if !names[name] {
+				return &ValueError{Field: "daemon " + d.Name, Value: name, Reason: "it is not one of the certificates"}
+			}
+		}
+	}
+	return nil
+}
+
+func (c *Consumer) statePath() string {
+	return cmp.Or(c.State, filepath.Join(c.Dir.Path, hidden, "state.json"))
+}
+
+// consumerState is what survives a run.
+type consumerState struct {
+	Checked  time.Time                         `json:"checked"`            // when the last run ended
+	Told     map[string]map[string]Fingerprint `json:"told"`               // by daemon and certificate
+	Rejected map[string]rejection              `json:"rejected,omitempty"` // by certificate
+	Failures map[string]failure                `json:"failures,omitempty"` // by certificate
+	Lifetime map[string]lifetime               `json:"lifetime,omitempty"` // by certificate
+}
+
+// A rejection is a bundle that was rolled back.
+type rejection struct {
+	Fingerprint Fingerprint `json:"fingerprint"`
+	Until       time.Time   `json:"until"`
+}
+
+// A lifetime is that of an installed leaf, which need not be parsed again for it.
+type lifetime struct {
+	Fingerprint Fingerprint `json:"fingerprint"` // of the bundle
+	NotBefore   time.Time   `json:"not_before"`
+	NotAfter    time.Time   `json:"not_after"`
+}
+
+// A failure is why a certificate is not as it should be.
+type failure struct {
+	Succeeded time.Time `json:"succeeded,omitzero"` // before
+	Problem   string    `json:"problem"`
+	Notified  time.Time `json:"notified,omitzero"`
+}
+
+// rejectedFor is how long a bundle that was rolled back is not tried again: the daemon may
+// have been at fault, and the old certificate ends.
+const rejectedFor = 24 * time.Hour
+
+// A syncRun is one run of Sync.
+type syncRun struct {
+	*Consumer
+	own       ownership
+	state     consumerState
+	installed map[string]Fingerprint // by certificate
+	events    map[string]*Event      // by certificate
+}
+
+// event is that of a certificate, made when something happens.
+func (r *syncRun) event(name string) *Event {
+	e := r.events[name]
+	if e == nil {
+		e = &Event{Name: name, Old: r.installed[name], New: r.installed[name]}
+		r.events[name] = e
+	}
+	return e
+}
+
+// fail adds an error to a certificate's event.
+func (r *syncRun) fail(name string, err error, warning bool) {
+	e := r.event(name)
+	e.Warning = warning && (e.Err == nil || e.Warning)
+	e.Err = errors.Join(e.Err, err)
+}
+
+// update makes one certificate the source's.
+func (r *syncRun) update(ctx context.Context, cert Certificate) {
+	have, sound := r.Dir.inspect(cert.Name, r.own)
+	r.installed[cert.Name] = have
+	b, err := r.Source.Fetch(ctx, cert.Name, have)
+	same := errors.Is(err, ErrNotModified) && !have.IsZero() || err == nil && b.Fingerprint() == have
+	switch {
+	case same && sound:
+		if left := r.left(ctx, cert.Name); left <= 0 {
+			r.fail(cert.Name, fmt.Errorf("it ends %s, and the source has no newer one", r.state.Lifetime[cert.Name].NotAfter.Format(time.RFC3339)), false)
+		}
+		return
+	case same: // somebody has changed its owner or mode, or a crash has left half a step
+		b, err = r.Dir.Fetch(ctx, cert.Name, Fingerprint{})
+	}
+	if err != nil {
+		r.fail(cert.Name, err, r.left(ctx, cert.Name) > 0)
+		return
+	}
+	if rej := r.state.Rejected[cert.Name]; rej.Fingerprint == b.Fingerprint() && time.Now().Before(rej.Until) && !r.Force {
+		r.fail(cert.Name, fmt.Errorf("the new certificate was rolled back, and is not tried again before %s", rej.Until.Format(time.RFC3339)), true)
+		return
+	}
+	policy := r.Policy
+	policy.Names = domains(cert.Name, cert.Domains)
+	if !r.Force {
+		policy.Installed = r.leaf(ctx, cert.Name)
+	}
+	err = b.Validate(policy)
+	if err == nil {
+		err = r.Dir.Install(ctx, b)
+	}
+	if err != nil {
+		r.fail(cert.Name, err, false)
+		return
+	}
+	r.event(cert.Name).New = b.Fingerprint()
+	r.installed[cert.Name] = b.Fingerprint()
+	delete(r.state.Rejected, cert.Name)
+}
+
+// leaf returns the installed certificate, or nil.
+func (r *syncRun) leaf(ctx context.Context, name string) *x509.Certificate {
+	b, err := r.Dir.Fetch(ctx, name, Fingerprint{})
+	if err != nil {
+		return nil
+	}
+	leaf, err := b.Leaf()
+	if err != nil {
+		return nil
+	}
+	return leaf
+}
+
+// left is the time until the installed certificate should have been replaced. If there is
+// none, that is now.
+func (r *syncRun) left(ctx context.Context, name string) time.Duration {
+	l := r.state.Lifetime[name]
+	if fp := r.installed[name]; fp.IsZero() || l.Fingerprint != fp {
+		leaf := r.leaf(ctx, name)
+		if leaf == nil {
+			return 0
+		}
+		l = lifetime{fp, leaf.NotBefore, leaf.NotAfter}
+		if r.state.Lifetime == nil {
+			r.state.Lifetime = map[string]lifetime{}
+		}
+		r.state.Lifetime[name] = l
+	}
+	return time.Until(l.NotAfter) - alarmBefore(l.NotBefore, l.NotAfter, r.Alarm)
+}
+
+// alarmBefore is how long before its end a certificate should have been replaced.
+func alarmBefore(notBefore, notAfter time.Time, alarm time.Duration) time.Duration {
+	return cmp.Or(alarm, min(14*24*time.Hour, notAfter.Sub(notBefore)/5))
+}
+
+// finish keeps the state, and tells who wants to know.
+func (r *syncRun) finish(ctx context.Context, errs ...error) ([]Event, error) {
+	events := make([]Event, 0, len(r.events))
+	var news bool
+	now := time.Now()
+	failures := map[string]failure{}
+	for _, name := range slices.Sorted(maps.Keys(r.events)) {
+		e := *r.events[name]
+		events = append(events, e)
+		e.log(ctx, r.Log)
+		news = news || e.Old != e.New || len(e.Daemons) > 0
+		if e.Err == nil {
+			continue
+		}
+		f, failedBefore := r.state.Failures[name]
+		if !failedBefore && !r.installed[name].IsZero() {
+			f.Succeeded = r.state.Checked
+		}
+		f.Problem = e.Err.Error()
+		if !e.Warning {
+			errs = append(errs, fmt.Errorf("%s: %w", name, e.Err))
+			if now.Sub(f.Notified) >= 24*time.Hour {
+				f.Notified, news = now, true
+			}
+		}
+		failures[name] = f
+	}
+	r.state.Failures, r.state.Checked = failures, now
+	r.forget()
+	errs = append(errs, writeState(r.statePath(), r.state))
+	if news && r.Notify != nil {
+		if err := r.Notify(ctx, events); err != nil {
+			errs = append(errs, fmt.Errorf("notify: %w", err))
+		}
+	}
+	return events, errors.Join(errs...)
+}
+
+// forget removes what is not configured any more from the state.
+func (r *syncRun) forget() {
+	known := map[string]bool{}
+	for _, cert := range r.Certificates {
+		known[cert.Name] = true
+	}
+	maps.DeleteFunc(r.state.Rejected, func(name string, _ rejection) bool { return !known[name] })
+	maps.DeleteFunc(r.state.Lifetime, func(name string, _ lifetime) bool { return !known[name] })
+	maps.DeleteFunc(r.state.Told, func(daemon string, told map[string]Fingerprint) bool {
+		maps.DeleteFunc(told, func(name string, _ Fingerprint) bool { return !known[name] })
+		return !slices.ContainsFunc(r.Daemons, func(d Daemon) bool { return d.Name == daemon })
+	})
+}

@@ -3,6 +3,11 @@ package certsync
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -13,7 +18,8 @@ type Daemon struct {
 	Names []string // of the certificates that it serves; nil: all that the consumer has
 	// Reload has it read its certificates again. Nil: it does so by itself.
 	Reload Reload
-	// Probe says what it serves. Nil: a reload that does not fail counts.
+	// Probe says what it serves. Nil: a reload that does not fail counts, though Postfix
+	// and Dovecot do not fail at a certificate that they cannot use.
 	Probe Probe
 	// Patience is how long after a reload the probe may still see the old certificate, or
 	// nothing. 0: ten seconds.
@@ -23,12 +29,70 @@ type Daemon struct {
 // A Reload has a daemon read its certificates again. See [ReloadCommand], [ReloadSignal].
 type Reload func(ctx context.Context) error
 
-// ReloadCommand runs a program with its arguments. No shell reads them.
+// ReloadCommand runs a program with its arguments, such as "postfix", "reload". No shell
+// reads them. It has no input, and its output goes nowhere, but for the last 4 KiB of its
+// standard error, which are in the [*CommandError] if it fails. If the context ends first,
+// it is killed with the processes that it started, unless they left its process group. Without
+// a program the error is a [*ValueError].
 func ReloadCommand(argv ...string) Reload {
-	return func(ctx context.Context) error { return errors.New("to come") }
+	return func(ctx context.Context) error {
+		if len(argv) == 0 {
+			return &ValueError{Field: "reload command", Reason: "it is empty"}
+		}
+		cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+		var stderr tail
+		cmd.Stderr = &stderr
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+		cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+		cmd.WaitDelay = time.Second
+		err := cmd.Run()
+		if err == nil || errors.Is(err, exec.ErrWaitDelay) {
+			// It succeeded. What it left in the background may still hold its standard
+			// error, as postsuper does after postfix reload.
+			return nil
+		}
+		if ctx.Err() != nil {
+			err = context.Cause(ctx) // rather than "signal: killed"
+		}
+		return &CommandError{Args: argv, Stderr: strings.TrimSpace(string(stderr)), Err: err}
+	}
 }
 
-// ReloadSignal sends a signal to the process whose number stands in the file.
+// tail keeps the end of what is written to it, where programs say why they fail.
+type tail []byte
+
+func (t *tail) Write(p []byte) (int, error) {
+	const size = 4 << 10
+	*t = append(*t, p...)
+	if cut := len(*t) - size; cut > 0 {
+		*t = append((*t)[:0], (*t)[cut:]...)
+	}
+	return len(p), nil
+}
+
+// ReloadSignal sends a signal, most often SIGHUP, to the process whose number is the first
+// line of a file. A file that outlived its daemon may name another process by now: where the
+// daemon has a command for it, [ReloadCommand] is safer. Errors are a [*ParseError] if the
+// file does not name one process, and else those of reading it and of kill(2).
 func ReloadSignal(pidFile string, sig syscall.Signal) Reload {
-	return func(ctx context.Context) error { return errors.New("to come") }
+	return func(context.Context) error {
+		text, err := os.ReadFile(pidFile)
+		if err != nil {
+			return err
+		}
+		line, _, _ := strings.Cut(string(text), "\n")
+		line = strings.TrimSpace(line) // Postfix pads the number
+		// 32 bits, as the kernel would see 4294967295 as -1.
+		pid, err := strconv.ParseInt(line, 10, 32)
+		switch {
+		case err != nil:
+			return &ParseError{File: pidFile, Line: 1, Err: fmt.Errorf("%.40q is no process number", line)}
+		case pid <= 1: // all processes, a group, or init
+			return &ParseError{File: pidFile, Line: 1, Err: fmt.Errorf("%d is not the number of a daemon", pid)}
+		}
+		if err := syscall.Kill(int(pid), sig); err != nil {
+			return fmt.Errorf("%s: process %d: %w", pidFile, pid, err)
+		}
+		return nil
+	}
 }

@@ -1,9 +1,16 @@
 package certsync
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
 )
 
 // A Dir keeps bundles as files that daemons read. It is a [Source] too.
@@ -48,16 +55,293 @@ const (
 	Pair
 )
 
-// Fetch returns the bundle that is installed.
+// hidden is the directory in a Dir that no daemon reads.
+const hidden = ".certsync"
+
+// Fetch returns the bundle that is installed. A pair that does not belong together is an
+// [*InvalidError]; it is read again before, since somebody may be replacing it.
 func (d *Dir) Fetch(ctx context.Context, name string, have Fingerprint) (*Bundle, error) {
-	return nil, errors.New("to come")
+	if err := checkName(name); err != nil {
+		return nil, err
+	}
+	read := d.readVersion
+	switch d.Layout {
+	case Combined:
+		read = d.readCombined
+	case Pair:
+		read = d.readPair
+	}
+	for pause := 10 * time.Millisecond; ; pause *= 2 {
+		b, err := read(name, have)
+		_, mixed := errors.AsType[*InvalidError](err)
+		replaced := errors.Is(err, fs.ErrNotExist) && !errors.Is(err, ErrNotFound)
+		if !mixed && !replaced || pause > 200*time.Millisecond {
+			return b, err
+		}
+		again := time.NewTimer(pause)
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			again.Stop()
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// readVersion reads the live version. That it is gone before it is read is fs.ErrNotExist:
+// another has come.
+func (d *Dir) readVersion(name string, have Fingerprint) (*Bundle, error) {
+	dir, err := d.liveVersion(name)
+	if err != nil {
+		return nil, err
+	}
+	files, err := readFiles(name, dir)
+	if err != nil {
+		return nil, err
+	}
+	return parseUnlessSame(name, filepath.Join(dir, combinedFile), files.combined, have)
+}
+
+func (d *Dir) liveVersion(name string) (string, error) {
+	store := d.store(name)
+	version, err := os.Readlink(filepath.Join(store, live))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("%s: %w", store, ErrNotFound)
+	}
+	return filepath.Join(store, version), err
+}
+
+func (d *Dir) readCombined(name string, have Fingerprint) (*Bundle, error) {
+	path := d.exported(name, ".pem")
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s: %w", path, ErrNotFound)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return parseUnlessSame(name, path, data, have)
+}
+
+// parseUnlessSame spares the parsing of what the caller has: with a digest, that is a look
+// at the bytes.
+func parseUnlessSame(name, path string, data []byte, have Fingerprint) (*Bundle, error) {
+	if want, body, ok := cutDigest(data); ok && want == have && sha256.Sum256(body) == have {
+		return nil, ErrNotModified
+	}
+	b, err := ParseBundle(name, path, data)
+	return checked(b, have, err)
+}
+
+func (d *Dir) readPair(name string, have Fingerprint) (*Bundle, error) {
+	chainPath, keyPath := d.exported(name, ".crt"), d.exported(name, ".key")
+	key, err := os.ReadFile(keyPath)
+	if err == nil {
+		var chain []byte
+		if chain, err = os.ReadFile(chainPath); err == nil {
+			b, err := ParsePair(name, chainPath, chain, keyPath, key)
+			return checked(b, have, err)
+		}
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: %w", err, ErrNotFound)
+	}
+	return nil, err
+}
+
+// checked refuses a bundle of two halves, and one that the caller has.
+func checked(b *Bundle, have Fingerprint, err error) (*Bundle, error) {
+	if err != nil {
+		return nil, err
+	}
+	if err := b.checkKey(); err != nil {
+		return nil, err
+	}
+	if b.Fingerprint() == have {
+		return nil, ErrNotModified
+	}
+	return b, nil
 }
 
 // Install puts the bundle in the place of the one that is there: chain and key together,
-// or neither. If the same is there already, it does nothing. It does not validate: see
-// [Bundle.Validate].
-func (d *Dir) Install(ctx context.Context, b *Bundle) error { return errors.New("to come") }
+// or neither. What is there already, with the same owner and mode, is left as it is. A key
+// that is another certificate's is refused with an [*InvalidError]; nothing else is
+// validated: see [Bundle.Validate].
+func (d *Dir) Install(ctx context.Context, b *Bundle) error {
+	if err := errors.Join(checkName(b.Name), b.checkKey()); err != nil {
+		return err
+	}
+	own, err := d.ownership()
+	if err != nil {
+		return err
+	}
+	if err := makeDir(d.Path, ownership{-1, -1, 0o755}); err != nil {
+		return err
+	}
+	unlock, err := lock(ctx, filepath.Join(d.Path, hidden, "lock"))
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if fp, sound := d.inspect(b.Name, own); sound && fp == b.Fingerprint() {
+		return nil
+	}
+	s, err := d.openStore(b.Name, own)
+	if err != nil {
+		return err
+	}
+	if s.live == 0 && d.Layout != Versions {
+		if err := d.adopt(s, b.Name); err != nil {
+			return err
+		}
+	}
+	if err := s.add(b); err != nil {
+		return err
+	}
+	if err := d.export(b, own); err != nil {
+		return err
+	}
+	return s.prune(d.Keep)
+}
 
 // Rollback installs again what was there before the last Install, or returns
-// [ErrNotFound].
-func (d *Dir) Rollback(ctx context.Context, name string) error { return errors.New("to come") }
+// [ErrNotFound]. A second one goes back one version more.
+func (d *Dir) Rollback(ctx context.Context, name string) error {
+	if err := checkName(name); err != nil {
+		return err
+	}
+	own, err := d.ownership()
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(d.store(name)); err != nil {
+		return fmt.Errorf("%s: no version to go back to: %w", name, ErrNotFound)
+	}
+	unlock, err := lock(ctx, filepath.Join(d.Path, hidden, "lock"))
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	s, err := d.openStore(name, own)
+	if err != nil {
+		return err
+	}
+	b, err := s.back()
+	if err != nil {
+		return err
+	}
+	return d.export(b, own)
+}
+
+// ownership is that of the files that daemons read.
+func (d *Dir) ownership() (ownership, error) {
+	uid, gid, err := lookupOwner(d.Owner, d.Group)
+	mode := d.Mode
+	if mode == 0 {
+		mode = 0o600
+	}
+	return ownership{uid, gid, mode.Perm()}, err
+}
+
+// store is the directory of a bundle's versions.
+func (d *Dir) store(name string) string {
+	if d.Layout == Versions {
+		return filepath.Join(d.Path, fileName(name))
+	}
+	return filepath.Join(d.Path, hidden, fileName(name))
+}
+
+func (d *Dir) exported(name, ending string) string {
+	return filepath.Join(d.Path, fileName(name)+ending)
+}
+
+// openStore opens the versions, which only daemons that read them there need to see.
+func (d *Dir) openStore(name string, own ownership) (*store, error) {
+	if d.Layout != Versions {
+		own = private
+		if err := removeTemps(d.Path); err != nil {
+			return nil, err
+		}
+	}
+	return openStore(d.store(name), name, own)
+}
+
+// adopt keeps what was there before the first Install as a version, so that there is a way
+// back to it.
+func (d *Dir) adopt(s *store, name string) error {
+	read := d.readCombined
+	if d.Layout == Pair {
+		read = d.readPair
+	}
+	before, err := read(name, Fingerprint{})
+	if err != nil {
+		return nil // nothing, or nothing to go back to
+	}
+	return s.add(before)
+}
+
+// An export is a file outside of the versions.
+type export struct {
+	path string
+	data []byte
+}
+
+// exports are in the order in which they are replaced.
+func (d *Dir) exports(name string, files versionFiles) []export {
+	switch d.Layout {
+	case Combined:
+		sum := fmt.Appendf(nil, "%s  %s.pem\n", files.fingerprint(), fileName(name))
+		return []export{{d.exported(name, ".pem"), files.combined}, {d.exported(name, ".sha256"), sum}}
+	case Pair:
+		return []export{{d.exported(name, ".key"), files.key}, {d.exported(name, ".crt"), files.chain}}
+	}
+	return nil
+}
+
+func (d *Dir) export(b *Bundle, own ownership) error {
+	for _, e := range d.exports(b.Name, b.files()) {
+		if err := replaceFile(e.path, own, e.data); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// inspect returns the fingerprint of what daemons read, zero if that is nothing or broken,
+// and whether all is as Install would leave it. It looks at bytes only: in most runs, for
+// each of many names, that is all there is to do.
+func (d *Dir) inspect(name string, own ownership) (fp Fingerprint, sound bool) {
+	dir, err := d.liveVersion(name)
+	if err == nil {
+		var files versionFiles
+		if files, err = readFiles(name, dir); err == nil {
+			exports := d.exports(name, files)
+			for _, e := range exports {
+				data, err := os.ReadFile(e.path)
+				if err != nil || !bytes.Equal(data, e.data) {
+					return d.fingerprint(name), false
+				}
+			}
+			if d.Layout == Versions {
+				exports = files.in(dir)
+				if info, err := os.Stat(d.store(name)); err != nil || !own.directory().has(info) {
+					return files.fingerprint(), false
+				}
+			}
+			return files.fingerprint(), !slices.ContainsFunc(exports, func(e export) bool {
+				info, err := os.Stat(e.path)
+				return err != nil || !own.has(info)
+			})
+		}
+	}
+	return d.fingerprint(name), false
+}
+
+// fingerprint is that of what can be read, whoever wrote it.
+func (d *Dir) fingerprint(name string) Fingerprint {
+	b, err := d.Fetch(context.Background(), name, Fingerprint{})
+	if err != nil {
+		return Fingerprint{}
+	}
+	return b.Fingerprint()
+}

@@ -1,7 +1,9 @@
 package certsync
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
 	"strings"
 )
 
@@ -29,4 +31,24 @@ func (e Event) String() string {
 		fmt.Fprintf(&b, " %v", e.Err)
 	}
 	return b.String()
+}
+
+// log logs the event, by how much it matters.
+func (e Event) log(ctx context.Context, log *slog.Logger) {
+	level := slog.LevelInfo
+	if e.Err != nil {
+		level = slog.LevelError
+	}
+	if e.Warning {
+		level = slog.LevelWarn
+	}
+	loggerOf(log).Log(ctx, level, e.String())
+}
+
+// loggerOf is a logger to which nobody listens, if there is none.
+func loggerOf(log *slog.Logger) *slog.Logger {
+	if log == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return log
 }

@@ -10,6 +10,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -44,6 +45,19 @@ func (o ownership) give(f *os.File) error {
 		}
 	}
 	return f.Chmod(o.mode)
+}
+
+// apply gives what is there already its owner and mode.
+func (o ownership) apply(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || o.has(info) {
+		return err
+	}
+	return o.give(f)
 }
 
 // has reports whether a file is owned as it should be.
@@ -95,10 +109,11 @@ func writeFile(path string, own ownership, data []byte) error {
 	return errors.Join(err, f.Close())
 }
 
-// replaceFile puts a file in the place of another, if there is one, at once.
+// replaceFile puts a file in the place of another, if there is one, at once. The caller has
+// the lock: what lies where it writes is what a crash has left.
 func replaceFile(path string, own ownership, data []byte) error {
-	temp, err := tempName(path)
-	if err != nil {
+	temp := tempName(path)
+	if err := os.RemoveAll(temp); err != nil {
 		return err
 	}
 	if err := writeFile(temp, own, data); err != nil {
@@ -110,8 +125,8 @@ func replaceFile(path string, own ownership, data []byte) error {
 
 // replaceLink is replaceFile for a symbolic link.
 func replaceLink(path, to string) error {
-	temp, err := tempName(path)
-	if err != nil {
+	temp := tempName(path)
+	if err := os.RemoveAll(temp); err != nil {
 		return err
 	}
 	if err := os.Symlink(to, temp); err != nil {
@@ -120,13 +135,10 @@ func replaceLink(path, to string) error {
 	return renameInto(temp, path)
 }
 
-// tempName is a name beside path that is not taken.
-func tempName(path string) (string, error) {
-	f, err := os.CreateTemp(filepath.Dir(path), tempPrefix+"*")
-	if err != nil {
-		return "", err
-	}
-	return f.Name(), errors.Join(f.Close(), os.Remove(f.Name()))
+// tempName is where what is to be at path is made.
+func tempName(path string) string {
+	dir, name := filepath.Split(path)
+	return filepath.Join(dir, tempPrefix+name)
 }
 
 func renameInto(temp, path string) error {
@@ -148,12 +160,11 @@ func syncDir(dir string) error {
 
 // removeTemps removes what a crash has left in a directory.
 func removeTemps(dir string) error {
-	left, err := filepath.Glob(filepath.Join(dir, tempPrefix+"*"))
-	if err != nil {
-		return err
-	}
-	for _, path := range left {
-		err = errors.Join(err, os.RemoveAll(path))
+	entries, err := os.ReadDir(dir)
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), tempPrefix) {
+			err = errors.Join(err, os.RemoveAll(filepath.Join(dir, e.Name())))
+		}
 	}
 	return err
 }
@@ -170,11 +181,7 @@ func makeDir(path string, own ownership) error {
 	if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	if err := errors.Join(own.give(d), d.Close()); err != nil {
+	if err := own.apply(path); err != nil {
 		return err
 	}
 	return syncDir(filepath.Dir(path))
@@ -225,7 +232,7 @@ func readState(path string, into any) error {
 	return nil
 }
 
-// writeState replaces a file of state.
+// writeState replaces a file of state. The caller has its lock.
 func writeState(path string, v any) error {
 	data, err := json.MarshalIndent(v, "", "\t")
 	if err != nil {

@@ -29,8 +29,9 @@ type LocalCA struct {
 
 // LocalCAOptions are the choices of a [LocalCA].
 type LocalCAOptions struct {
-	// Path is a directory in which the authority is kept, and from which one that is there
-	// is read. Empty: in memory only.
+	// Path is a directory in which the authority is kept, with its keys, and from which one
+	// that is there is read. It is made if it is missing, with mode 0700. Empty: in memory
+	// only.
 	Path string
 	// Organization is in the names of its certificates. Empty: "Local CA".
 	Organization string
@@ -64,19 +65,16 @@ func NewLocalCA(opt *LocalCAOptions) (*LocalCA, error) {
 	if ca.opt.Backdate == 0 {
 		ca.opt.Backdate = time.Hour
 	}
-	if ca.opt.Path != "" {
-		if err := ca.load(); !errors.Is(err, fs.ErrNotExist) {
-			return ca, err
-		}
-	}
 	var err error
-	if ca.root, err = ca.authority("Root", nil); err != nil {
-		return nil, err
+	if ca.opt.Path == "" {
+		err = ca.generate()
+	} else if err = ca.load(); errors.Is(err, fs.ErrNotExist) {
+		err = ca.create()
 	}
-	if ca.intermediate, err = ca.authority("Intermediate", ca.root); err != nil {
-		return nil, err
+	if err != nil {
+		return nil, fmt.Errorf("local authority: %w", err)
 	}
-	return ca, ca.save()
+	return ca, nil
 }
 
 // Root returns the root's certificate as PEM, for the trust store of a client.
@@ -125,6 +123,15 @@ func (ca *LocalCA) Issue(_ context.Context, req Request) (*Bundle, error) {
 	return b, nil
 }
 
+// generate makes root and intermediate.
+func (ca *LocalCA) generate() (err error) {
+	if ca.root, err = ca.authority("Root", nil); err != nil {
+		return err
+	}
+	ca.intermediate, err = ca.authority("Intermediate", ca.root)
+	return err
+}
+
 func (ca *LocalCA) authority(role string, signer *Bundle) (*Bundle, error) {
 	now := time.Now()
 	return ca.sign(&x509.Certificate{
@@ -167,28 +174,44 @@ func (ca *LocalCA) sign(template *x509.Certificate, signer *Bundle) (*Bundle, er
 	return &Bundle{Chain: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), Key: key}, nil
 }
 
-const (
-	rootFile         = "root.pem"
-	intermediateFile = "intermediate.pem"
-)
+// authorityFile has the keys and certificates of root and intermediate. It is one file,
+// so that a crash leaves both or neither, and its name does not invite anybody to hand it
+// to clients as the root to trust.
+const authorityFile = "authority.pem"
 
-func (ca *LocalCA) load() (err error) {
-	for file, into := range map[string]**Bundle{rootFile: &ca.root, intermediateFile: &ca.intermediate} {
-		path := filepath.Join(ca.opt.Path, file)
-		data, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		if *into, err = ParseBundle("", path, data); err != nil {
-			return fmt.Errorf("local authority: %w", err)
-		}
+func (ca *LocalCA) load() error {
+	path := filepath.Join(ca.opt.Path, authorityFile)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return err
 	}
-	return nil
+	blocks, err := parsePEM(path, data)
+	if err != nil {
+		return err
+	}
+	if len(blocks) != 4 {
+		return &ParseError{File: path, Err: errors.New("it does not hold the keys and certificates of a root and an intermediate")}
+	}
+	if ca.root, err = bundleOf("root", path, blocks[:2]); err != nil {
+		return err
+	}
+	ca.intermediate, err = bundleOf("intermediate", path, blocks[2:])
+	return err
 }
 
-func (ca *LocalCA) save() error {
-	if ca.opt.Path == "" {
-		return nil
+// create makes the authority and keeps it, unless another process has just done so.
+func (ca *LocalCA) create() error {
+	unlock, err := lock(context.Background(), filepath.Join(ca.opt.Path, ".lock"))
+	if err != nil {
+		return err
 	}
-	return errors.New("to come")
+	defer unlock()
+	if err := ca.load(); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := errors.Join(removeTemps(ca.opt.Path), ca.generate()); err != nil {
+		return err
+	}
+	path := filepath.Join(ca.opt.Path, authorityFile)
+	return replaceFile(path, private, slices.Concat(ca.root.body(), ca.intermediate.body()))
 }

@@ -21,7 +21,7 @@ func loop(ctx context.Context, every time.Duration, wake <-chan os.Signal, run f
 			retry = firstRetry
 		} else {
 			wait = min(retry, every)
-			retry *= 2
+			retry = min(2*retry, every)
 		}
 		if ctx.Err() != nil {
 			return context.Cause(ctx)

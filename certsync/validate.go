@@ -66,13 +66,9 @@ func (e *InvalidError) Unwrap() error { return e.Err }
 
 // Validate returns every rule that the bundle breaks, each an [*InvalidError].
 func (b *Bundle) Validate(p Policy) error {
-	file := b.From
-	if file == "" {
-		file = b.Name
-	}
 	chain, err := b.Certificates()
 	if err != nil {
-		return &InvalidError{file, b.Name, RulePEM, err}
+		return &InvalidError{b.origin(), b.Name, RulePEM, err}
 	}
 	if p.Now.IsZero() {
 		p.Now = time.Now()
@@ -81,7 +77,7 @@ func (b *Bundle) Validate(p Policy) error {
 		p.Tolerance = 5 * time.Minute
 	}
 	p.Names = domains(b.Name, p.Names)
-	v := violations{file: file}
+	v := violations{file: b.origin()}
 	v.checkLeaf(chain[0], b.Key, p)
 	v.checkTimes(chain, p)
 	v.checkChain(chain, p)
@@ -107,11 +103,8 @@ func subject(c *x509.Certificate) string {
 }
 
 func (v *violations) checkLeaf(leaf *x509.Certificate, key PrivateKey, p Policy) {
-	signer, err := key.Signer()
-	if err != nil {
+	if err := checkPair(leaf, key); err != nil {
 		v.add(leaf, RuleKey, "%w", err)
-	} else if public, ok := leaf.PublicKey.(interface{ Equal(crypto.PublicKey) bool }); !ok || !public.Equal(signer.Public()) {
-		v.add(leaf, RuleKey, "the private key belongs to another certificate")
 	}
 	if t := keyType(leaf.PublicKey); p.KeyTypes != nil && !slices.Contains(p.KeyTypes, t) {
 		v.add(leaf, RuleKeyType, "%s is not allowed", t)
@@ -128,6 +121,38 @@ func (v *violations) checkLeaf(leaf *x509.Certificate, key PrivateKey, p Policy)
 			v.add(leaf, RuleNames, "%q is not covered", name)
 		}
 	}
+}
+
+// checkPair reports whether the key is the leaf's.
+func checkPair(leaf *x509.Certificate, key PrivateKey) error {
+	signer, err := key.Signer()
+	if err != nil {
+		return err
+	}
+	if public, ok := leaf.PublicKey.(interface{ Equal(crypto.PublicKey) bool }); !ok || !public.Equal(signer.Public()) {
+		return errors.New("the private key belongs to another certificate")
+	}
+	return nil
+}
+
+// checkKey is the rule without which a bundle is none.
+func (b *Bundle) checkKey() error {
+	leaf, err := b.Leaf()
+	if err != nil {
+		return err
+	}
+	if err := checkPair(leaf, b.Key); err != nil {
+		return &InvalidError{b.origin(), subject(leaf), RuleKey, err}
+	}
+	return nil
+}
+
+// origin is how errors call the bundle's file.
+func (b *Bundle) origin() string {
+	if b.From == "" {
+		return b.Name
+	}
+	return b.From
 }
 
 // covers is VerifyHostname, but for wildcards, which that takes for no host.

@@ -1,0 +1,189 @@
+package certsync
+
+import (
+	"cmp"
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// serves reports whether a certificate is one of the daemon's.
+func (d Daemon) serves(name string) bool { return d.Names == nil || slices.Contains(d.Names, name) }
+
+// pending returns those of a daemon's certificates that it has not been told of as they are
+// installed.
+func (s *consumerState) pending(d Daemon, installed map[string]Fingerprint) []string {
+	var list []string
+	for name, fp := range installed {
+		if d.serves(name) && !fp.IsZero() && s.Told[d.Name][name] != fp {
+			list = append(list, name)
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+// told keeps that a daemon serves its certificates as they are installed.
+func (s *consumerState) told(d Daemon, names []string, installed map[string]Fingerprint) {
+	if s.Told == nil {
+		s.Told = map[string]map[string]Fingerprint{}
+	}
+	if s.Told[d.Name] == nil {
+		s.Told[d.Name] = map[string]Fingerprint{}
+	}
+	for _, name := range names {
+		s.Told[d.Name][name] = installed[name]
+	}
+}
+
+// tell tells the daemons what has changed. A rollback for one is a change for others that
+// were told before it, so there is a second round.
+func (r *syncRun) tell(ctx context.Context) error {
+	failed := map[string]bool{}
+	for range 2 {
+		for _, d := range r.Daemons {
+			names := r.state.pending(d, r.installed)
+			if len(names) == 0 || failed[d.Name] {
+				continue
+			}
+			if err := r.tellOne(ctx, d, names); err != nil {
+				failed[d.Name] = true
+				for _, name := range names {
+					r.fail(name, fmt.Errorf("%s: %w", d.Name, err), false)
+				}
+				continue
+			}
+			// At once: a crash later in this run must not have it told again.
+			if err := writeState(r.statePath(), r.state); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// tellOne reloads a daemon and looks at what it serves, and goes back if it has to.
+func (r *syncRun) tellOne(ctx context.Context, d Daemon, names []string) error {
+	err := r.reload(ctx, d)
+	if err == nil {
+		r.state.told(d, names, r.installed)
+		for _, name := range names {
+			e := r.event(name)
+			e.Daemons = append(e.Daemons, d.Name)
+		}
+		return nil
+	}
+	if _, unserved := errors.AsType[*notServedError](err); !unserved || !r.Rollback {
+		return err
+	}
+	rejected, failed := r.goBack(ctx, names)
+	if failed != nil || len(rejected) == 0 {
+		return errors.Join(err, failed)
+	}
+	if again := r.reload(ctx, d); again != nil {
+		// It does not serve the old one either, so the new one is not to blame.
+		return errors.Join(err, r.restore(ctx, rejected))
+	}
+	if r.state.Rejected == nil {
+		r.state.Rejected = map[string]rejection{}
+	}
+	for _, b := range rejected {
+		r.state.Rejected[b.Name] = rejection{b.Fingerprint(), time.Now().Add(rejectedFor)}
+		r.event(b.Name).New = r.installed[b.Name]
+	}
+	r.state.told(d, names, r.installed)
+	return fmt.Errorf("rolled back: %w", err)
+}
+
+// goBack puts the certificates of before back, where there are any, and returns those that
+// it took away. It goes back to none that has ended.
+func (r *syncRun) goBack(ctx context.Context, names []string) ([]*Bundle, error) {
+	var taken []*Bundle
+	for _, name := range names {
+		b, err := r.Dir.Fetch(ctx, name, Fingerprint{})
+		if err != nil {
+			return taken, err
+		}
+		switch err := r.Dir.Rollback(ctx, name); {
+		case errors.Is(err, ErrNotFound):
+			continue
+		case err != nil:
+			return taken, err
+		}
+		taken = append(taken, b)
+		old, err := r.Dir.Fetch(ctx, name, Fingerprint{})
+		if err == nil {
+			err = old.Validate(Policy{Names: []string{}, Roots: r.Policy.Roots})
+		}
+		if err != nil {
+			return taken, errors.Join(err, r.restore(ctx, taken))
+		}
+		r.installed[name] = old.Fingerprint()
+	}
+	return taken, nil
+}
+
+// restore undoes goBack.
+func (r *syncRun) restore(ctx context.Context, taken []*Bundle) (err error) {
+	for _, b := range taken {
+		err = errors.Join(err, r.Dir.Install(ctx, b))
+		r.installed[b.Name] = b.Fingerprint()
+	}
+	return err
+}
+
+// A notServedError is a daemon that was reloaded and does not serve what is installed.
+type notServedError struct{ err error }
+
+func (e *notServedError) Error() string { return e.err.Error() }
+func (e *notServedError) Unwrap() error { return e.err }
+
+// reload has a daemon read its certificates and waits until it serves one of them.
+func (r *syncRun) reload(ctx context.Context, d Daemon) error {
+	if d.Reload != nil {
+		if err := d.Reload(ctx); err != nil {
+			return fmt.Errorf("reload: %w", err)
+		}
+	}
+	if d.Probe == nil {
+		return nil
+	}
+	var leaves []*x509.Certificate
+	for name := range r.installed {
+		if !d.serves(name) {
+			continue
+		}
+		if leaf := r.leaf(ctx, name); leaf != nil {
+			leaves = append(leaves, leaf)
+		}
+	}
+	patience, cancel := context.WithTimeout(ctx, cmp.Or(d.Patience, 10*time.Second))
+	defer cancel()
+	again := time.NewTicker(250 * time.Millisecond)
+	defer again.Stop()
+	var last error
+	for {
+		served, err := d.Probe(patience)
+		switch {
+		case err != nil && patience.Err() == nil:
+			last = err
+		case err != nil:
+			last = cmp.Or(last, err)
+		case slices.ContainsFunc(leaves, served.Equal):
+			return nil
+		default:
+			last = fmt.Errorf("it serves another certificate: %s, valid until %s", subject(served), served.NotAfter.Format(time.RFC3339))
+		}
+		select {
+		case <-again.C:
+		case <-patience.Done():
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			return &notServedError{fmt.Errorf("probe: %w", last)}
+		}
+	}
+}
