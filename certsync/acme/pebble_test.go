@@ -5,6 +5,8 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -123,7 +125,7 @@ func TestHTTP01ThroughNginx(t *testing.T) {
 			t.Parallel()
 			p := lab.StartPebble(t, lab.Pebble{})
 			cfg := config(t, p)
-			cfg.HTTP01 = lab.FreeAddr(t)
+			cfg.HTTP01 = netip.AddrPortFrom(p.HTTP01.Addr(), 8181)
 			startNginx(t, fmt.Sprintf("server { listen %s; location /.well-known/acme-challenge/ { proxy_pass http://%s; %s } location / { return 404; } }", p.HTTP01, cfg.HTTP01, header))
 			awaitListener(t, p.HTTP01)
 			b, _ := issue(t, p, cfg, certsync.Request{Name: "senate.example.net"})
@@ -269,6 +271,39 @@ func TestRenewalOfAReplacedCertificate(t *testing.T) {
 	})
 }
 
+func TestRenewerRenewsWhenTheAuthorityRevokes(t *testing.T) {
+	t.Parallel()
+	p := lab.StartPebble(t, lab.Pebble{})
+	r := &certsync.Renewer{
+		Issuer:       issuer(t, dnsConfig(t, p)),
+		Dir:          &certsync.Dir{Path: t.TempDir()},
+		Certificates: []certsync.Certificate{{Name: "senate", Domains: []string{"senate.example.net", "mail.example.net"}}},
+		Policy:       certsync.Policy{Roots: p.Pool()},
+	}
+	renewed := func(want int) {
+		t.Helper()
+		r.State = filepath.Join(t.TempDir(), "state.json") // so that it asks at once
+		events, err := r.Renew(t.Context())
+		require.NoError(t, err, "%s", p.Log())
+		require.Len(t, events, want)
+	}
+	renewed(1)
+	renewed(0)
+	b, err := r.Dir.Fetch(t.Context(), "senate", certsync.Fingerprint{})
+	require.NoError(t, err)
+	leaf, err := b.Leaf()
+	require.NoError(t, err)
+	window, err := json.Marshal(map[string]any{"suggestedWindow": map[string]time.Time{"start": time.Now().Add(-2 * time.Hour), "end": time.Now().Add(-time.Hour)}})
+	require.NoError(t, err)
+	require.NoError(t, p.Set(p.Management+"/set-renewal-info/", map[string]string{
+		"certificate": string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: leaf.Raw})),
+		"ariResponse": string(window),
+	}))
+	renewed(1)
+	renewed(0)
+	assert.Contains(t, p.Log(), "is a replacement of")
+}
+
 func TestRenewalInfoIsUnsupported(t *testing.T) {
 	t.Parallel()
 	p := lab.StartPebble(t, lab.Pebble{})
@@ -314,7 +349,7 @@ func TestProblemsOfTheAuthority(t *testing.T) {
 	t.Run("wrong answer", func(t *testing.T) {
 		t.Parallel()
 		cfg := config(t, p)
-		cfg.HTTP01 = lab.FreeAddr(t)
+		cfg.HTTP01 = netip.AddrPortFrom(p.HTTP01.Addr(), 8181)
 		site := &http.Server{Handler: http.NotFoundHandler()} // of a proxy that does not pass on
 		l, err := net.Listen("tcp", p.HTTP01.String())
 		require.NoError(t, err)
@@ -408,10 +443,10 @@ func TestCancelledIssueFreesThePort(t *testing.T) {
 	l, err := net.Listen("tcp", cfg.HTTP01.String())
 	require.NoError(t, err)
 	l.Close()
-	issue(t, p, cfg, certsync.Request{Name: "senate.example.net"})
+	b, _ := issue(t, p, cfg, certsync.Request{Name: "senate.example.net"})
 
-	_, err = i.RenewalInfo(ctx, &certsync.Bundle{})
-	assert.Error(t, err)
+	_, err = i.RenewalInfo(ctx, b)
+	assert.ErrorIs(t, err, context.Canceled)
 }
 
 // A silent server takes connections and says nothing.
@@ -420,7 +455,7 @@ func TestCancelledWhileTheAuthorityIsSilent(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer l.Close()
-	cfg := acme.Config{Directory: "https://" + l.Addr().String() + "/dir", AcceptTerms: true, Path: t.TempDir(), HTTP01: lab.FreeAddr(t)}
+	cfg := acme.Config{Directory: "https://" + l.Addr().String() + "/dir", AcceptTerms: true, Path: t.TempDir(), DNS01: txtProvider{}}
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
 		conn, err := l.Accept()
