@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"time"
 )
 
@@ -308,8 +310,7 @@ func (d *Dir) export(b *Bundle, own ownership) error {
 }
 
 // inspect returns the fingerprint of what daemons read, zero if that is nothing or broken,
-// and whether all is as Install would leave it. It looks at bytes only: in most runs, for
-// each of many names, that is all there is to do.
+// and whether all is as Install would leave it.
 func (d *Dir) inspect(name string, own ownership) (fp Fingerprint, sound bool) {
 	dir, err := d.liveVersion(name)
 	if err == nil {
@@ -335,6 +336,36 @@ func (d *Dir) inspect(name string, own ownership) (fp Fingerprint, sound bool) {
 		}
 	}
 	return d.fingerprint(name), false
+}
+
+// stamp tells whether the files that daemons read, and the owner and mode that they should
+// have, may be others than when the stamp was the same: it is made of what stat(2) says of
+// them. It is empty if one is missing.
+func (d *Dir) stamp(name string, own ownership) string {
+	dir, err := d.liveVersion(name)
+	if err != nil {
+		return ""
+	}
+	paths := []string{d.store(name)}
+	for _, e := range d.exports(name, versionFiles{}) {
+		paths = append(paths, e.path)
+	}
+	if d.Layout == Versions {
+		for _, e := range (versionFiles{}).in(dir) {
+			paths = append(paths, e.path)
+		}
+	}
+	sum := sha256.New()
+	fmt.Fprintln(sum, own, dir)
+	for _, path := range paths {
+		info, err := os.Lstat(path)
+		if err != nil {
+			return ""
+		}
+		stat := info.Sys().(*syscall.Stat_t)
+		fmt.Fprintln(sum, stat.Ino, info.Size(), info.ModTime().UnixNano(), info.Mode(), stat.Uid, stat.Gid)
+	}
+	return hex.EncodeToString(sum.Sum(nil)[:8])
 }
 
 // fingerprint is that of what can be read, whoever wrote it.
