@@ -418,8 +418,7 @@ func TestRunRetriesSooner(t *testing.T) {
 		defer cancel()
 		go func() {
 			time.Sleep(time.Minute)
-			r.Dir.Path = t.TempDir()
-			r.State = ""
+			assert.NoError(t, os.RemoveAll(filepath.Join(r.Dir.Path, "senate.example.net")))
 			wake <- os.Interrupt
 		}()
 		before := len(c.times)
