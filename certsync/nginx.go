@@ -16,8 +16,8 @@ type NginxOptions struct {
 	// nginx must be able to read the files: see Dir.Group and Dir.Mode. Empty: no location
 	// for certificates.
 	Certs string
-	// Publisher is where a [Handler] listens to whom /certs/ is passed on, instead of Certs.
-	// The handler then sees the proxy's address: give it an allow function for that.
+	// Publisher is where a [Publisher] listens, to which what is below /certs/ is passed on,
+	// instead of Certs. It sees the proxy's address, and must allow that.
 	Publisher netip.AddrPort
 	// Allow are the addresses that may fetch certificates, as nginx sees them. Nil: none.
 	Allow []netip.Prefix
