@@ -51,6 +51,11 @@ type Client struct {
 
 	once sync.Once
 	http *http.Client
+
+	mu      sync.Mutex
+	failing bool      // the last bundle could not be had, however often it was asked for
+	down    error     // since the server did not answer
+	till    time.Time // and is not asked again before
 }
 
 const (
@@ -61,8 +66,14 @@ const (
 	maxBackoff     = time.Minute
 )
 
+// downFor is how long a server that does not answer is not asked again.
+const downFor = 30 * time.Second
+
 // Fetch asks for a bundle, whose digest and key it checks. Errors name the URL, without
 // the password in it. One that cannot be used is a [*ValueError], before anything is sent.
+// After a bundle that could not be had with all retries, others are asked for once, until
+// one can be had; and if the server had not answered at all, what is asked for in the next
+// half minute fails at once.
 func (c *Client) Fetch(ctx context.Context, name string, have Fingerprint) (*Bundle, error) {
 	base, err := c.locate(name)
 	if err != nil {
@@ -75,11 +86,17 @@ func (c *Client) Fetch(ctx context.Context, name string, have Fingerprint) (*Bun
 	case Pair:
 		fetch = c.fetchPair
 	}
-	retries := max(cmp.Or(c.Retries, defaultRetries), 0)
+	retries, err := c.patience()
+	if err != nil {
+		return nil, err
+	}
 	for wait := firstBackoff; ; wait = min(2*wait, maxBackoff) {
 		b, err := fetch(ctx, base, name, have)
 		failure, passing := errors.AsType[*transientError](err)
 		if !passing || retries == 0 || ctx.Err() != nil {
+			if ctx.Err() == nil {
+				c.learn(failure)
+			}
 			return b, err
 		}
 		retries--
@@ -94,6 +111,30 @@ func (c *Client) Fetch(ctx context.Context, name string, have Fingerprint) (*Bun
 			again.Stop()
 			return nil, fmt.Errorf("%w: %w", err, context.Cause(ctx))
 		}
+	}
+}
+
+// patience is how often to try again, or why the server is not asked at all: a run of a
+// thousand names would wait a thousand times for the same thing.
+func (c *Client) patience() (retries int, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.down != nil && time.Now().Before(c.till):
+		return 0, fmt.Errorf("not asked, since a moment ago: %w", c.down)
+	case c.failing:
+		return 0, nil
+	}
+	return max(cmp.Or(c.Retries, defaultRetries), 0), nil
+}
+
+// learn keeps how the last bundle failed; nil: not by the server or the network.
+func (c *Client) learn(failure *transientError) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.failing, c.down = failure != nil, nil
+	if failure != nil && failure.unanswered {
+		c.down, c.till = failure, time.Now().Add(downFor)
 	}
 }
 
@@ -274,6 +315,7 @@ func withoutProxyForPlain(t *http.Transport) *http.Transport {
 type transientError struct {
 	error
 	retryAfter time.Duration // what the server asks for; 0: nothing
+	unanswered bool          // the server did not say a word
 }
 
 func (e *transientError) Unwrap() error { return e.error }

@@ -241,6 +241,44 @@ func TestClientRetries(t *testing.T) {
 	}
 }
 
+// A run of many names does not wait for each of them when the server is at fault.
+func TestClientLosesPatience(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asked, answer := 0, errors.New("no route to host")
+		c := &Client{URL: "https://192.0.2.1/", HTTP: &http.Client{Transport: pubFunc(func(r *http.Request) (*http.Response, error) {
+			asked++
+			if answer != nil {
+				return nil, answer
+			}
+			return &http.Response{StatusCode: http.StatusServiceUnavailable, Body: http.NoBody}, nil
+		})}}
+		fetch := func(names int) (int, time.Duration) {
+			before, start := asked, time.Now()
+			for range names {
+				_, err := c.Fetch(t.Context(), "example.net", Fingerprint{})
+				require.Error(t, err)
+			}
+			return asked - before, time.Since(start)
+		}
+		tries, took := fetch(1000)
+		assert.Equal(t, 4, tries)
+		assert.Less(t, took, 10*time.Second)
+		_, err := c.Fetch(t.Context(), "example.net", Fingerprint{})
+		assert.EqualError(t, err, "not asked, since a moment ago: https://192.0.2.1/example.net: no route to host")
+
+		time.Sleep(downFor)
+		answer = nil
+		tries, took = fetch(1000)
+		assert.Equal(t, 1000, tries, "each once")
+		assert.Zero(t, took)
+	})
+}
+
+// pubFunc is a transport.
+type pubFunc func(*http.Request) (*http.Response, error)
+
+func (f pubFunc) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
 func TestClientEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		reason := errors.New("enough")

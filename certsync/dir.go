@@ -46,8 +46,8 @@ const (
 
 	// Combined has one file for each bundle, NAME.pem: its digest in a comment, the key,
 	// the chain. It is replaced by rename(2): whoever reads it sees one version. Beside it
-	// lies NAME.sha256 with the digest, as sha256sum(1) writes it, for a [Client] that
-	// fetches both from a plain web server.
+	// lies NAME.sha256 with the digest, which is that of all but the first line, for a
+	// [Client] that asks a plain web server whether there is something new.
 	Combined
 
 	// Pair has NAME.crt and NAME.key, as the lego program does, replaced one after the
@@ -292,8 +292,8 @@ type export struct {
 func (d *Dir) exports(name string, files versionFiles) []export {
 	switch d.Layout {
 	case Combined:
-		sum := fmt.Appendf(nil, "%s  %s.pem\n", files.fingerprint(), fileName(name))
-		return []export{{d.exported(name, ".pem"), files.combined}, {d.exported(name, ".sha256"), sum}}
+		digest := fmt.Appendln(nil, files.fingerprint())
+		return []export{{d.exported(name, ".pem"), files.combined}, {d.exported(name, ".sha256"), digest}}
 	case Pair:
 		return []export{{d.exported(name, ".key"), files.key}, {d.exported(name, ".crt"), files.chain}}
 	}
