@@ -122,7 +122,7 @@ func TestClientRefusesWhatIsNotTheBundle(t *testing.T) {
 		{"truncated between certificates", write(text[:strings.LastIndex(text, "-----BEGIN")]), Fingerprint{}, "it is cut off, or was changed", true},
 		{"half a renewal", write(text[:len(text)/2] + next[len(text)/2:]), Fingerprint{}, "it is cut off, or was changed", true},
 		{"the digest of another", write(next[:strings.Index(next, "\n")] + text[strings.Index(text, "\n"):]), Fingerprint{}, "it is cut off, or was changed", true},
-		{"a mismatched pair", write(string(mismatched.Combined())), Fingerprint{}, "private key does not match public key", true},
+		{"a mismatched pair", write(string(mismatched.Combined())), Fingerprint{}, "the private key belongs to another certificate", true},
 		{"more than the limit", write(text + strings.Repeat("\n", 8<<10-len(text)+1)), Fingerprint{}, "the answer is larger than 8192 bytes", false},
 		{"304 without a condition", status(304), Fingerprint{}, "unexpected status 304 Not Modified", false},
 		{"302", status(302), Fingerprint{}, "unexpected status 302 Found", false},
@@ -411,7 +411,7 @@ func TestClientReadsPlainFiles(t *testing.T) {
 		{"pair unchanged", Pair, pubPages{"/_.example.net.crt": {string(b.Chain)}, "/_.example.net.key": {key}}, b.Fingerprint(), "not modified"},
 		{"pair caught half-way", Pair, pubPages{"/_.example.net.crt": {string(next.Chain), string(b.Chain)}, "/_.example.net.key": {key}}, Fingerprint{}, ""},
 		{"pair caught while it is written", Pair, pubPages{"/_.example.net.crt": {"", string(b.Chain[:100]), string(b.Chain)}, "/_.example.net.key": {key[:20], key}}, Fingerprint{}, ""},
-		{"mismatched pair", Pair, pubPages{"/_.example.net.crt": {string(next.Chain)}, "/_.example.net.key": {key}}, Fingerprint{}, "private key does not match public key"},
+		{"mismatched pair", Pair, pubPages{"/_.example.net.crt": {string(next.Chain)}, "/_.example.net.key": {key}}, Fingerprint{}, "the private key belongs to another certificate"},
 		{"no key", Pair, pubPages{"/_.example.net.crt": {string(b.Chain)}}, Fingerprint{}, "_.example.net.key: not found"},
 		{"a page for a chain", Pair, pubPages{"/_.example.net.crt": {"<html>"}, "/_.example.net.key": {key}}, Fingerprint{}, "_.example.net.crt:1:1: it holds no PEM block: it is a page of HTML"},
 	} {
@@ -429,6 +429,51 @@ func TestClientReadsPlainFiles(t *testing.T) {
 			})
 		})
 	}
+}
+
+// FuzzClient tries that no answer of a server makes a bundle of what does not belong
+// together.
+func FuzzClient(f *testing.F) {
+	b := pubIssue(f, pubCA(f, nil), "senate.example.net")
+	text, digest := b.Combined(), b.Fingerprint().String()
+	f.Add(0, 200, "", text, []byte(nil))
+	f.Add(0, 304, "1", []byte(nil), []byte(nil))
+	f.Add(0, 503, "Fri, 31 Dec 1999 23:59:59 GMT", []byte("<html>"), []byte(nil))
+	f.Add(1, 200, "", []byte(digest+"  x\n"), text)
+	f.Add(1, 200, "", []byte(digest), b.body())
+	f.Add(2, 200, "", b.Chain, b.Key.Reveal())
+	f.Add(2, 200, "", b.Key.Reveal(), text[:len(text)/2])
+	f.Fuzz(func(t *testing.T, layout, status int, retryAfter string, first, second []byte) {
+		if status < 200 || status > 999 {
+			return // package http does not let it through
+		}
+		answers := [][]byte{first, second}
+		c := &Client{URL: "https://ingress.example.net", Layout: Layout(layout), Retries: -1, HTTP: pubHandler(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Retry-After", retryAfter)
+			w.WriteHeader(status)
+			if len(answers) > 0 {
+				w.Write(answers[0])
+				answers = answers[1:]
+			}
+		})}
+		got, err := c.Fetch(t.Context(), b.Name, Fingerprint{})
+		if err != nil {
+			assert.Nil(t, got)
+			assert.NotContains(t, err.Error(), pubSecret(b))
+			return
+		}
+		assert.Equal(t, 200, status)
+		_, err = got.TLS()
+		assert.NoError(t, err)
+		switch c.Layout {
+		case Combined:
+			assert.True(t, bytes.Contains(first, []byte(got.Fingerprint().String())) || bytes.Contains(first, fmt.Appendf(nil, "%x", sha256.Sum256(second))))
+		case Pair:
+		default:
+			want, rest, _ := cutDigest(first)
+			assert.Equal(t, want, Fingerprint(sha256.Sum256(rest)))
+		}
+	})
 }
 
 // pubMany is a server with n names, and counts its connections.

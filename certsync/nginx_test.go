@@ -311,6 +311,8 @@ func TestNginxClientNeverGetsAMixedBundle(t *testing.T) {
 			}
 		}
 	})
+	halt := sync.OnceFunc(func() { close(stop); writer.Wait() })
+	defer halt()
 	for name, layout := range map[string]Layout{"combined": Combined, "pair": Pair} {
 		var log pubLog
 		c := &Client{URL: "http://127.0.0.1:5002/certs/", Plain: pubLoopback, Layout: layout, Retries: -1}
@@ -332,22 +334,39 @@ func TestNginxClientNeverGetsAMixedBundle(t *testing.T) {
 			case err == ErrNotModified:
 				have = Fingerprint{} // the next one counts
 			default:
-				require.Regexp(t, "does not match public key|is not the one that lies beside it", err.Error())
+				require.Regexp(t, "belongs to another certificate|is not the one that lies beside it", err.Error())
 				refused++
 			}
 		}
 		assert.Positive(t, changed)
 		t.Logf("%s: %d bundles, none of them mixed; %d times parts of two were refused%s", name, got, refused, log.text.String())
 	}
-	close(stop)
-	writer.Wait()
+	halt()
 	t.Logf("%d swaps", swaps)
+}
 
+// The router keeps its certificates in a Dir that nginx serves.
+func TestNginxServesADir(t *testing.T) {
+	lab.NeedIsolation(t)
+	ca := pubCA(t, nil)
+	path := t.TempDir()
+	lab.StartNginx(t, nginxServer(t.TempDir(), nginxText(t, NginxOptions{Certs: path, Allow: pubLoopback})))
 	for _, layout := range []Layout{Combined, Pair} {
-		nginxPut(t, dir, second)
-		c := &Client{URL: "http://127.0.0.1:5002/certs/", Plain: pubLoopback, Layout: layout}
-		_, err := c.Fetch(t.Context(), "senate.example.net", second.Fingerprint())
-		assert.Equal(t, ErrNotModified, err)
+		for _, name := range []string{"senate.example.net", "*.example.net"} {
+			dir := &Dir{Path: path, Layout: layout, Mode: 0o640}
+			c := &Client{URL: "http://127.0.0.1:5002/certs/", Plain: pubLoopback, Layout: layout, Retries: -1}
+			_, err := c.Fetch(t.Context(), name+".missing", Fingerprint{})
+			require.ErrorIs(t, err, ErrNotFound)
+			for range 3 {
+				b := pubIssue(t, ca, name)
+				require.NoError(t, dir.Install(t.Context(), b))
+				got, err := c.Fetch(t.Context(), name, Fingerprint{})
+				require.NoError(t, err)
+				assert.Equal(t, b.Fingerprint(), got.Fingerprint())
+				_, err = c.Fetch(t.Context(), name, b.Fingerprint())
+				assert.Equal(t, ErrNotModified, err)
+			}
+		}
 	}
 }
 
