@@ -193,7 +193,7 @@ func TestMailServersServeWhatWasIssued(t *testing.T) {
 		for _, d := range h.Daemons {
 			assert.True(t, leaf.Equal(mailServed(t, d)), d.Name)
 		}
-		serial := fmt.Sprintf("serial=%032X", leaf.SerialNumber)
+		serial := fmt.Sprintf("serial=%X", leaf.SerialNumber.Bytes())
 		assert.Equal(t, slices.Repeat([]string{serial}, 6), mailSerials(t, combined, pair, dovecot))
 		session.do(t, "NOOP")
 	}
