@@ -251,7 +251,9 @@ func (c *Client) get(ctx context.Context, at *url.URL, have Fingerprint) ([]byte
 		if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 			return nil, failed(at, err) // and will go on to
 		}
-		return nil, transient(failed(at, err))
+		failure := transient(failed(at, err))
+		failure.unanswered = true
+		return nil, failure
 	}
 	defer resp.Body.Close()
 	limit := cmp.Or(c.MaxSize, defaultMaxSize)

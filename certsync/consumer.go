@@ -223,6 +223,10 @@ func (r *syncRun) update(ctx context.Context, cert Certificate) {
 		policy.Installed = r.leaf(ctx, cert.Name)
 	}
 	err = b.Validate(policy)
+	if err == nil && r.state.forget(b) {
+		// What is put right may have been read while it was wrong.
+		err = writeState(r.statePath(), r.state)
+	}
 	if err == nil {
 		err = r.Dir.Install(ctx, b)
 	}
@@ -311,7 +315,7 @@ func (r *syncRun) finish(ctx context.Context, errs ...error) ([]Event, error) {
 		failures[name] = f
 	}
 	r.state.Failures, r.state.Checked = failures, now
-	r.forget()
+	r.cleanState()
 	errs = append(errs, writeState(r.statePath(), r.state))
 	if news && r.Notify != nil {
 		if err := r.Notify(ctx, events); err != nil {
@@ -321,8 +325,8 @@ func (r *syncRun) finish(ctx context.Context, errs ...error) ([]Event, error) {
 	return events, errors.Join(errs...)
 }
 
-// forget removes what is not configured any more from the state.
-func (r *syncRun) forget() {
+// cleanState removes what is not configured any more.
+func (r *syncRun) cleanState() {
 	configured := map[string]bool{}
 	for _, cert := range r.Certificates {
 		configured[cert.Name] = true

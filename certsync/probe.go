@@ -161,7 +161,7 @@ const (
 )
 
 // maxQuoted is how much of what a server said an error quotes.
-const maxQuoted = 200
+const maxQuoted = 100
 
 // smtp is RFC 3207, section 4.
 func (t *talk) smtp() error {
