@@ -84,7 +84,7 @@ func TestNginxAccepts(t *testing.T) {
 		{Solver: netip.MustParseAddrPort("[::1]:8181"), Certs: "/srv/certs"},
 		{Solver: netip.MustParseAddrPort("[::ffff:127.0.0.1]:8181"), Publisher: netip.MustParseAddrPort("[fd77::1]:8182"), Allow: []netip.Prefix{netip.MustParsePrefix("fd77::2/64")}},
 		{Certs: "/srv/.lego/certificates_1-2+3@4~5", Allow: []netip.Prefix{
-			netip.MustParsePrefix("172.16.1.9/24"), netip.MustParsePrefix("fd77::/64"), netip.MustParsePrefix("::ffff:192.0.2.0/120"), netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0"),
+			netip.MustParsePrefix("172.16.1.9/24"), netip.MustParsePrefix("fd77::/64"), netip.MustParsePrefix("::ffff:192.0.2.0/120"), netip.MustParsePrefix("::ffff:0.0.0.0/95"), netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0"),
 		}},
 	} {
 		text := nginxText(t, opt)
