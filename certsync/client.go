@@ -259,7 +259,8 @@ func (c *Client) get(ctx context.Context, at *url.URL, have Fingerprint) ([]byte
 	defer resp.Body.Close()
 	limit := cmp.Or(c.MaxSize, defaultMaxSize)
 	// All of it is read, whatever the status: what is left would cost the connection.
-	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
+	body, err := io.ReadAll(http.MaxBytesReader(nil, resp.Body, limit))
+	_, tooLarge := errors.AsType[*http.MaxBytesError](err)
 	switch status := resp.StatusCode; {
 	case status == http.StatusNotModified && !have.IsZero():
 		return nil, ErrNotModified
@@ -273,10 +274,10 @@ func (c *Client) get(ctx context.Context, at *url.URL, have Fingerprint) ([]byte
 		return nil, failure
 	case status != http.StatusOK:
 		return nil, failed(at, fmt.Errorf("unexpected status %s", statusLine(status)))
+	case tooLarge:
+		return nil, failed(at, fmt.Errorf("the answer is larger than %d bytes", limit))
 	case err != nil: // such as less than Content-Length
 		return nil, transient(failed(at, err))
-	case int64(len(body)) > limit:
-		return nil, failed(at, fmt.Errorf("the answer is larger than %d bytes", limit))
 	}
 	return body, nil
 }

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -165,9 +166,11 @@ func TestClientTakesAnAnswerOfExactlyTheLimit(t *testing.T) {
 	b := pubIssue(t, pubCA(t, nil), "senate.example.net")
 	h := pubOf(Handler(newPubSource(b), pubEverybody))
 	size := int64(len(b.Combined()))
-	_, err := (&Client{URL: "https://ingress.example.net", HTTP: h, MaxSize: size}).Fetch(t.Context(), b.Name, Fingerprint{})
-	assert.NoError(t, err)
-	_, err = (&Client{URL: "https://ingress.example.net", HTTP: h, MaxSize: size - 1}).Fetch(t.Context(), b.Name, Fingerprint{})
+	for _, limit := range []int64{size, math.MaxInt64} {
+		_, err := (&Client{URL: "https://ingress.example.net", HTTP: h, MaxSize: limit, Retries: -1}).Fetch(t.Context(), b.Name, Fingerprint{})
+		assert.NoError(t, err)
+	}
+	_, err := (&Client{URL: "https://ingress.example.net", HTTP: h, MaxSize: size - 1}).Fetch(t.Context(), b.Name, Fingerprint{})
 	assert.ErrorContains(t, err, fmt.Sprintf("the answer is larger than %d bytes", size-1))
 }
 

@@ -17,7 +17,8 @@ type NginxOptions struct {
 	// for certificates.
 	Certs string
 	// Publisher is where a [Publisher] listens, to which what is below /certs/ is passed on,
-	// instead of Certs. It sees the proxy's address, and must allow that.
+	// instead of Certs: in the clear, and so on this machine or inside a tunnel. It sees the
+	// proxy's address, and must allow that.
 	Publisher netip.AddrPort
 	// Allow are the addresses that may fetch certificates, as nginx sees them. Nil: none.
 	Allow []netip.Prefix
