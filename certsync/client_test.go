@@ -448,6 +448,14 @@ func TestClientTunnelWithoutProxy(t *testing.T) {
 	c = &Client{URL: "https://127.0.0.1:1", HTTP: &http.Client{Transport: proxied}, Retries: -1}
 	_, err = c.Fetch(t.Context(), b.Name, Fingerprint{})
 	assert.ErrorContains(t, err, "asked for a proxy")
+
+	// Its own transport, and not the default one, which has the proxy of the environment.
+	own, ok := (&Client{HTTP: &http.Client{}}).client().Transport.(*http.Transport)
+	require.True(t, ok)
+	proxy, err := own.Proxy(httptest.NewRequest("GET", "http://172.16.1.1/", nil))
+	assert.NoError(t, err)
+	assert.Nil(t, proxy)
+	assert.NotSame(t, http.DefaultTransport, own)
 }
 
 func TestClientWrongCAIsNotTriedAgain(t *testing.T) {
