@@ -109,10 +109,11 @@ func writeFile(path string, own ownership, data []byte) error {
 	return errors.Join(err, f.Close())
 }
 
-// replaceFile puts a file in the place of another, if there is one, at once.
+// replaceFile puts a file in the place of another, if there is one, at once. The caller has
+// the lock: what lies where it writes is what a crash has left.
 func replaceFile(path string, own ownership, data []byte) error {
-	temp, err := tempName(path)
-	if err != nil {
+	temp := tempName(path)
+	if err := os.RemoveAll(temp); err != nil {
 		return err
 	}
 	if err := writeFile(temp, own, data); err != nil {
@@ -124,8 +125,8 @@ func replaceFile(path string, own ownership, data []byte) error {
 
 // replaceLink is replaceFile for a symbolic link.
 func replaceLink(path, to string) error {
-	temp, err := tempName(path)
-	if err != nil {
+	temp := tempName(path)
+	if err := os.RemoveAll(temp); err != nil {
 		return err
 	}
 	if err := os.Symlink(to, temp); err != nil {
@@ -134,13 +135,10 @@ func replaceLink(path, to string) error {
 	return renameInto(temp, path)
 }
 
-// tempName is a name beside path that is not taken.
-func tempName(path string) (string, error) {
-	f, err := os.CreateTemp(filepath.Dir(path), tempPrefix+"*")
-	if err != nil {
-		return "", err
-	}
-	return f.Name(), errors.Join(f.Close(), os.Remove(f.Name()))
+// tempName is where what is to be at path is made.
+func tempName(path string) string {
+	dir, name := filepath.Split(path)
+	return filepath.Join(dir, tempPrefix+name)
 }
 
 func renameInto(temp, path string) error {
@@ -234,7 +232,7 @@ func readState(path string, into any) error {
 	return nil
 }
 
-// writeState replaces a file of state.
+// writeState replaces a file of state. The caller has its lock.
 func writeState(path string, v any) error {
 	data, err := json.MarshalIndent(v, "", "\t")
 	if err != nil {
