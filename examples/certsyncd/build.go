@@ -42,7 +42,7 @@ func (c *config) state(file string) string {
 
 // published is where issued certificates are kept, and given away from.
 func (c *config) published() *certsync.Dir {
-	return &certsync.Dir{Path: c.Publish.Dir, Layout: c.Publish.Layout.Sync()}
+	return &certsync.Dir{Path: c.Publish.Dir, Layout: certsync.Layout(c.Publish.Layout)}
 }
 
 func (c *config) renewer() (*certsync.Renewer, error) {
@@ -99,7 +99,7 @@ func (c *config) consumer() (*certsync.Consumer, error) {
 	}
 	return &certsync.Consumer{
 		Source:       source,
-		Dir:          &certsync.Dir{Path: i.Dir, Layout: i.Layout.Sync(), Owner: i.Owner, Group: i.Group, Mode: fs.FileMode(i.Mode), Keep: i.Keep},
+		Dir:          &certsync.Dir{Path: i.Dir, Layout: certsync.Layout(i.Layout), Owner: i.Owner, Group: i.Group, Mode: fs.FileMode(i.Mode), Keep: i.Keep},
 		Certificates: c.certificates(),
 		Policy:       policy,
 		Daemons:      c.daemons(),
@@ -115,9 +115,9 @@ func (c *config) consumer() (*certsync.Consumer, error) {
 func (c *config) source() (certsync.Source, error) {
 	f := c.Fetch
 	if f.Dir != "" {
-		return &certsync.Dir{Path: f.Dir, Layout: f.Layout.Sync()}, nil
+		return &certsync.Dir{Path: f.Dir, Layout: certsync.Layout(f.Layout)}, nil
 	}
-	client := &certsync.Client{URL: f.URL, Layout: f.Layout.Sync(), Plain: f.Plain, Log: c.log}
+	client := &certsync.Client{URL: f.URL, Layout: certsync.Layout(f.Layout), Plain: f.Plain, Log: c.log}
 	if f.CA != "" {
 		roots, err := pool(f.CA)
 		if err != nil {

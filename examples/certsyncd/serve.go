@@ -117,6 +117,7 @@ func (f *flags) run(ctx context.Context, args []string) error {
 		return err
 	}
 	running, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	var all sync.WaitGroup
 	for _, part := range parts {
 		all.Go(func() { cancel(part(running)) }) // none goes on without the others

@@ -71,7 +71,7 @@ type Fetch struct {
 	CA     string         `toml:"ca"`    // a file with the roots to trust; "": those of the system
 	Plain  []netip.Prefix `toml:"plain"` // to where http:// may lead
 	Dir    string         `toml:"dir"`
-	Layout Layout         `toml:"layout"` // of Dir, or of the files behind URL; "" there: a certsyncd
+	Layout Layout         `toml:"layout"` // of Dir, or of plain files behind URL; the zero value there: a certsyncd
 }
 
 // Install says where certificates go.
@@ -136,27 +136,15 @@ func (m *Mode) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Layout is a certsync.Layout by its name.
-type Layout string
-
-// The layouts.
-const (
-	Versions Layout = "versions"
-	Combined Layout = "combined"
-	Pair     Layout = "pair"
-)
-
-// Sync is what the library calls it. "" is the first.
-func (l Layout) Sync() certsync.Layout {
-	return map[Layout]certsync.Layout{Combined: certsync.Combined, Pair: certsync.Pair}[l]
-}
+// Layout is that of a directory, by its name: versions, combined or pair.
+type Layout certsync.Layout
 
 // UnmarshalText reads it.
 func (l *Layout) UnmarshalText(text []byte) error {
-	*l = Layout(text)
-	switch *l {
-	case Versions, Combined, Pair:
-		return nil
+	layout, known := map[string]certsync.Layout{"versions": certsync.Versions, "combined": certsync.Combined, "pair": certsync.Pair}[string(text)]
+	if !known {
+		return fmt.Errorf("%q is none of versions, combined and pair", text)
 	}
-	return fmt.Errorf("%q is none of versions, combined and pair", text)
+	*l = Layout(layout)
+	return nil
 }

@@ -185,9 +185,6 @@ func (v *validation) fetch(f *Fetch) {
 	if f.URL == "" {
 		return
 	}
-	if f.Layout == Versions {
-		v.add("fetch.layout", "what web servers have is combined or pair; without the key, it is a certsyncd")
-	}
 	u := v.url("fetch.url", f.URL, "https", "http")
 	if u == nil || u.Scheme == "https" {
 		return
