@@ -1,6 +1,7 @@
 package acme_test
 
 import (
+	"flag"
 	"os"
 	"testing"
 
@@ -9,5 +10,9 @@ import (
 
 func TestMain(m *testing.M) {
 	lab.Isolate()
+	// They do little but wait for lego, which polls after five seconds: as many as there are
+	// processors would take minutes.
+	flag.Parse()
+	flag.Set("test.parallel", "32")
 	os.Exit(m.Run())
 }

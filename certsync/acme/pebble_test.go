@@ -1,0 +1,471 @@
+package acme_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	legoacme "github.com/go-acme/lego/v4/acme"
+	"github.com/go-acme/lego/v4/challenge/dns01"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/rehost/rehost/certsync"
+	"github.com/rehost/rehost/certsync/acme"
+	"github.com/rehost/rehost/internal/lab"
+)
+
+// config is for a pebble that looks for answers at the solver itself.
+func config(t testing.TB, p *lab.PebbleServer) acme.Config {
+	t.Helper()
+	return acme.Config{
+		Directory: p.Directory, AcceptTerms: true, Email: "hostmaster@example.net",
+		Path: filepath.Join(t.TempDir(), "lego"), Profile: "default",
+		HTTP01: p.HTTP01, HTTP: p.HTTP,
+	}
+}
+
+// dnsConfig needs no port, so that several can work at once.
+func dnsConfig(t testing.TB, p *lab.PebbleServer) acme.Config {
+	cfg := config(t, p)
+	cfg.HTTP01 = netip.AddrPort{}
+	cfg.DNS01 = txtProvider{p}
+	// pebble-challtestsrv is no name server of any zone.
+	cfg.DNS01Options = []dns01.ChallengeOption{dns01.WrapPreCheck(func(_, _, _ string, _ dns01.PreCheckFunc) (bool, error) { return true, nil })}
+	return cfg
+}
+
+// A txtProvider sets records in pebble-challtestsrv.
+type txtProvider struct{ p *lab.PebbleServer }
+
+func (d txtProvider) Present(domain, _, keyAuth string) error {
+	info := dns01.GetChallengeInfo(domain, keyAuth)
+	return d.p.Set(d.p.Challenges+"/set-txt", map[string]string{"host": info.FQDN, "value": info.Value})
+}
+
+func (d txtProvider) CleanUp(domain, _, keyAuth string) error {
+	return d.p.Set(d.p.Challenges+"/clear-txt", map[string]string{"host": dns01.GetChallengeInfo(domain, keyAuth).FQDN})
+}
+
+func (txtProvider) Timeout() (timeout, interval time.Duration) { return time.Second, 0 }
+
+func issuer(t testing.TB, cfg acme.Config) *acme.Issuer {
+	t.Helper()
+	i, err := acme.New(cfg)
+	require.NoError(t, err)
+	return i
+}
+
+// issue gets a certificate that is as it should be.
+func issue(t testing.TB, p *lab.PebbleServer, cfg acme.Config, req certsync.Request) (*certsync.Bundle, *x509.Certificate) {
+	t.Helper()
+	b, err := issuer(t, cfg).Issue(t.Context(), req)
+	require.NoError(t, err, "%s", p.Log())
+	require.NoError(t, b.Validate(certsync.Policy{Names: req.Domains, Roots: p.Pool()}))
+	leaf, err := b.Leaf()
+	require.NoError(t, err)
+	return b, leaf
+}
+
+func startNginx(t testing.TB, servers string) {
+	t.Helper()
+	lab.Need(t, "nginx")
+	dir := t.TempDir()
+	conf := filepath.Join(dir, "nginx.conf")
+	text := fmt.Sprintf(`daemon off; master_process off; pid %[1]s/nginx.pid; error_log stderr warn;
+events { worker_connections 64; }
+http { access_log off; client_body_temp_path %[1]s/t; proxy_temp_path %[1]s/t; fastcgi_temp_path %[1]s/t; uwsgi_temp_path %[1]s/t; scgi_temp_path %[1]s/t;
+%[2]s
+}`, dir, servers)
+	require.NoError(t, os.WriteFile(conf, []byte(text), 0o600))
+	cmd := exec.Command("nginx", "-p", dir, "-c", conf, "-e", "stderr")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+		if t.Failed() {
+			t.Log(stderr.String())
+		}
+	})
+}
+
+func awaitListener(t testing.TB, addr netip.AddrPort) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		conn, err := net.Dial("tcp", addr.String())
+		if err == nil {
+			conn.Close()
+		}
+		return err == nil
+	}, 20*time.Second, 20*time.Millisecond)
+}
+
+func TestHTTP01ThroughNginx(t *testing.T) {
+	t.Parallel()
+	for name, header := range map[string]string{"host": "proxy_set_header Host $host;", "no host": ""} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := lab.StartPebble(t, lab.Pebble{})
+			cfg := config(t, p)
+			cfg.HTTP01 = lab.FreeAddr(t)
+			startNginx(t, fmt.Sprintf("server { listen %s; location /.well-known/acme-challenge/ { proxy_pass http://%s; %s } location / { return 404; } }", p.HTTP01, cfg.HTTP01, header))
+			awaitListener(t, p.HTTP01)
+			b, _ := issue(t, p, cfg, certsync.Request{Name: "senate.example.net"})
+			assert.Equal(t, "senate.example.net", b.Name)
+		})
+	}
+}
+
+func TestSeveralNames(t *testing.T) {
+	t.Parallel()
+	p := lab.StartPebble(t, lab.Pebble{})
+	domains := []string{"senate.example.net", "mail.example.net"}
+	_, leaf := issue(t, p, config(t, p), certsync.Request{Name: "senate", Domains: domains})
+	assert.ElementsMatch(t, domains, leaf.DNSNames)
+	assert.InDelta(t, 90*24, leaf.NotAfter.Sub(leaf.NotBefore).Hours(), 1)
+}
+
+func TestTLSALPN01(t *testing.T) {
+	t.Parallel()
+	p := lab.StartPebble(t, lab.Pebble{})
+	cfg := config(t, p)
+	cfg.HTTP01, cfg.TLSALPN01 = netip.AddrPort{}, p.TLSALPN01
+	issue(t, p, cfg, certsync.Request{Name: "senate.example.net"})
+}
+
+func TestDNS01(t *testing.T) {
+	t.Parallel()
+	p := lab.StartPebble(t, lab.Pebble{})
+	_, leaf := issue(t, p, dnsConfig(t, p), certsync.Request{Name: "*.senate.example.net"})
+	assert.Equal(t, []string{"*.senate.example.net"}, leaf.DNSNames)
+}
+
+func TestKeyTypesAndProfiles(t *testing.T) {
+	t.Parallel()
+	p := lab.StartPebble(t, lab.Pebble{})
+	for _, key := range []certsync.KeyType{certsync.ECDSAP256, certsync.ECDSAP384, certsync.RSA2048, certsync.RSA3072, certsync.RSA4096} {
+		t.Run(string(key), func(t *testing.T) {
+			t.Parallel()
+			cfg := dnsConfig(t, p)
+			cfg.KeyType, cfg.Profile = key, "shortlived"
+			b, leaf := issue(t, p, cfg, certsync.Request{Name: string(key) + ".example.net"})
+			got, err := b.Key.Type()
+			require.NoError(t, err)
+			assert.Equal(t, key, got)
+			assert.InDelta(t, 6*24, leaf.NotAfter.Sub(leaf.NotBefore).Hours(), 1)
+		})
+	}
+	t.Run("unknown profile", func(t *testing.T) {
+		t.Parallel()
+		cfg := dnsConfig(t, p)
+		cfg.Profile = "eternal"
+		_, err := issuer(t, cfg).Issue(t.Context(), certsync.Request{Name: "senate.example.net"})
+		assert.ErrorContains(t, err, "urn:ietf:params:acme:error:invalidProfile")
+	})
+}
+
+func TestPreferredChain(t *testing.T) {
+	t.Parallel()
+	p := lab.StartPebble(t, lab.Pebble{AlternateRoots: 1})
+	for name, want := range map[string]struct {
+		prefer string
+		root   int
+	}{
+		"none":      {"", 0},
+		"alternate": {p.Roots[1].Subject.CommonName, 1},
+		"unknown":   {"No Such Root", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cfg := dnsConfig(t, p)
+			cfg.PreferredChain = want.prefer
+			b, _ := issue(t, p, cfg, certsync.Request{Name: name + ".example.net"})
+			chain, err := b.Certificates()
+			require.NoError(t, err)
+			assert.Equal(t, p.Roots[want.root].Subject.CommonName, chain[len(chain)-1].Issuer.CommonName)
+		})
+	}
+}
+
+func TestExternalAccount(t *testing.T) {
+	t.Parallel()
+	const secret = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W"
+	p := lab.StartPebble(t, lab.Pebble{ExternalAccounts: map[string]string{"kid-1": secret}})
+	var logged lockedLog
+	cfg := dnsConfig(t, p)
+	cfg.Log = slog.New(slog.NewTextHandler(&logged, nil))
+	_, err := issuer(t, cfg).Issue(t.Context(), certsync.Request{Name: "senate.example.net"})
+	assert.ErrorContains(t, err, "urn:ietf:params:acme:error:externalAccountRequired")
+
+	cfg.KeyID = "kid-1"
+	cfg.HMAC, err = acme.ParseHMAC("d3Jvbmctd3Jvbmctd3Jvbmctd3Jvbmctd3Jvbmctd3Jvbmc")
+	require.NoError(t, err)
+	_, err = issuer(t, cfg).Issue(t.Context(), certsync.Request{Name: "senate.example.net"})
+	require.ErrorContains(t, err, "urn:ietf:params:acme:error:")
+	assert.NotContains(t, err.Error(), cfg.HMAC.Reveal())
+
+	cfg.HMAC, err = acme.ParseHMAC(secret)
+	require.NoError(t, err)
+	issue(t, p, cfg, certsync.Request{Name: "senate.example.net"})
+	assert.NotContains(t, logged.String(), secret)
+}
+
+func TestRenewalOfAReplacedCertificate(t *testing.T) {
+	t.Parallel()
+	p := lab.StartPebble(t, lab.Pebble{})
+	cfg := dnsConfig(t, p)
+	cfg.ReuseKey = true
+	req := certsync.Request{Name: "senate.example.net"}
+	first, leaf := issue(t, p, cfg, req)
+
+	info, err := issuer(t, cfg).RenewalInfo(t.Context(), first)
+	require.NoError(t, err)
+	assert.True(t, info.Start.After(leaf.NotBefore) && info.End.After(info.Start) && info.End.Before(leaf.NotAfter), "%v", info)
+	assert.Equal(t, 6*time.Hour, info.RetryAfter)
+
+	req.Previous = first
+	second, _ := issue(t, p, cfg, req)
+	assert.Equal(t, first.Key.Reveal(), second.Key.Reveal())
+	assert.NotEqual(t, first.Fingerprint(), second.Fingerprint())
+	assert.Equal(t, 1, strings.Count(p.Log(), "is a replacement of"))
+
+	t.Run("replaced already", func(t *testing.T) {
+		t.Parallel()
+		issue(t, p, cfg, req)
+	})
+	t.Run("another key type", func(t *testing.T) {
+		t.Parallel()
+		cfg := dnsConfig(t, p)
+		cfg.ReuseKey, cfg.KeyType = true, certsync.ECDSAP384
+		// The account is another one too, to which the authority does not let replace it.
+		b, _ := issue(t, p, cfg, req)
+		assert.NotEqual(t, first.Key.Reveal(), b.Key.Reveal())
+	})
+	t.Run("of another authority", func(t *testing.T) {
+		t.Parallel()
+		ca, err := certsync.NewLocalCA(nil)
+		require.NoError(t, err)
+		foreign, err := ca.Issue(t.Context(), req)
+		require.NoError(t, err)
+		_, err = issuer(t, cfg).RenewalInfo(t.Context(), foreign)
+		require.ErrorContains(t, err, "no time to renew")
+		issue(t, p, dnsConfig(t, p), certsync.Request{Name: req.Name, Previous: foreign})
+	})
+}
+
+func TestRenewalInfoIsUnsupported(t *testing.T) {
+	t.Parallel()
+	p := lab.StartPebble(t, lab.Pebble{})
+	cfg := config(t, p)
+	cfg.HTTP = &http.Client{Transport: withoutARI{p.HTTP.Transport}}
+	ca, err := certsync.NewLocalCA(nil)
+	require.NoError(t, err)
+	b, err := ca.Issue(t.Context(), certsync.Request{Name: "senate.example.net"})
+	require.NoError(t, err)
+	_, err = issuer(t, cfg).RenewalInfo(t.Context(), b)
+	assert.ErrorIs(t, err, errors.ErrUnsupported)
+}
+
+// withoutARI takes the service out of the directory, which no pebble leaves out.
+type withoutARI struct{ base http.RoundTripper }
+
+func (w withoutARI) RoundTrip(req *http.Request) (*http.Response, error) {
+	response, err := w.base.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	var body bytes.Buffer
+	_, err = body.ReadFrom(response.Body)
+	response.Body.Close()
+	response.Body = readCloser{strings.NewReader(strings.Replace(body.String(), `"renewalInfo"`, `"other"`, 1))}
+	return response, err
+}
+
+type readCloser struct{ *strings.Reader }
+
+func (readCloser) Close() error { return nil }
+
+func TestProblemsOfTheAuthority(t *testing.T) {
+	t.Parallel()
+	p := lab.StartPebble(t, lab.Pebble{})
+	t.Run("blocked name", func(t *testing.T) {
+		t.Parallel()
+		_, err := issuer(t, dnsConfig(t, p)).Issue(t.Context(), certsync.Request{Name: "blocked.example.net"})
+		assert.ErrorContains(t, err, "urn:ietf:params:acme:error:rejectedIdentifier")
+		var problem *legoacme.ProblemDetails
+		assert.ErrorAs(t, err, &problem)
+	})
+	t.Run("wrong answer", func(t *testing.T) {
+		t.Parallel()
+		cfg := config(t, p)
+		cfg.HTTP01 = lab.FreeAddr(t)
+		site := &http.Server{Handler: http.NotFoundHandler()} // of a proxy that does not pass on
+		l, err := net.Listen("tcp", p.HTTP01.String())
+		require.NoError(t, err)
+		go site.Serve(l)
+		t.Cleanup(func() { site.Close() })
+		_, err = issuer(t, cfg).Issue(t.Context(), certsync.Request{Name: "senate.example.net"})
+		require.ErrorContains(t, err, "senate.example.net")
+		assert.ErrorContains(t, err, "urn:ietf:params:acme:error:unauthorized")
+		assert.NotContains(t, err.Error(), "\n")
+	})
+	t.Run("rate limit", func(t *testing.T) {
+		t.Parallel()
+		cfg := dnsConfig(t, p)
+		cfg.HTTP = &http.Client{Transport: rateLimit{p.HTTP.Transport}}
+		_, err := issuer(t, cfg).Issue(t.Context(), certsync.Request{Name: "senate.example.net"})
+		assert.ErrorContains(t, err, "urn:ietf:params:acme:error:rateLimited")
+		var limit *certsync.RetryError
+		require.ErrorAs(t, err, &limit)
+		assert.Equal(t, 2*time.Hour, limit.After)
+	})
+}
+
+// A rateLimit refuses every order, as Let's Encrypt does.
+type rateLimit struct{ base http.RoundTripper }
+
+func (r rateLimit) RoundTrip(req *http.Request) (*http.Response, error) {
+	if !strings.Contains(req.URL.Path, "order") {
+		return r.base.RoundTrip(req)
+	}
+	return &http.Response{
+		StatusCode: http.StatusTooManyRequests, Request: req,
+		Header: http.Header{"Retry-After": {"7200"}},
+		Body:   readCloser{strings.NewReader(`{"type":"urn:ietf:params:acme:error:rateLimited","detail":"too many certificates"}`)},
+	}, nil
+}
+
+func TestAuthorityIsDown(t *testing.T) {
+	t.Parallel()
+	p := lab.StartPebble(t, lab.Pebble{})
+	cfg := config(t, p)
+	p.Stop()
+	_, err := issuer(t, cfg).Issue(t.Context(), certsync.Request{Name: "senate.example.net"})
+	assert.ErrorContains(t, err, "connection refused")
+	assert.ErrorContains(t, err, strings.TrimSuffix(strings.TrimPrefix(p.Directory, "https://"), "/dir"))
+}
+
+func TestTwoIssuesWaitForEachOther(t *testing.T) {
+	t.Parallel()
+	p := lab.StartPebble(t, lab.Pebble{})
+	cfg := config(t, p)
+	var both sync.WaitGroup
+	for _, name := range []string{"senate.example.net", "mail.example.net"} {
+		both.Go(func() { issue(t, p, cfg, certsync.Request{Name: name}) })
+	}
+	both.Wait()
+	assert.Contains(t, p.Log(), "There are now 1 accounts in memory")
+	assert.NotContains(t, p.Log(), "There are now 2 accounts in memory")
+}
+
+func TestPortIsTaken(t *testing.T) {
+	t.Parallel()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer taken.Close()
+	for name, set := range map[string]func(*acme.Config, netip.AddrPort){
+		"HTTP-01":     func(c *acme.Config, a netip.AddrPort) { c.HTTP01 = a },
+		"TLS-ALPN-01": func(c *acme.Config, a netip.AddrPort) { c.TLSALPN01 = a },
+	} {
+		cfg := acme.Config{Directory: "https://acme.invalid/dir", AcceptTerms: true, Path: t.TempDir()}
+		set(&cfg, netip.MustParseAddrPort(taken.Addr().String()))
+		_, err = issuer(t, cfg).Issue(t.Context(), certsync.Request{Name: "senate.example.net"})
+		assert.ErrorContains(t, err, "address already in use", name)
+	}
+}
+
+func TestCancelledIssueFreesThePort(t *testing.T) {
+	t.Parallel()
+	p := lab.StartPebble(t, lab.Pebble{})
+	cfg := config(t, p)
+	ctx, cancel := context.WithCancel(t.Context())
+	failed := make(chan error, 1)
+	i := issuer(t, cfg)
+	go func() {
+		_, err := i.Issue(ctx, certsync.Request{Name: "senate.example.net"})
+		failed <- err
+	}()
+	// lego sleeps from here on.
+	require.Eventually(t, func() bool { return strings.Contains(p.Log(), "Attempting to validate") }, 30*time.Second, 10*time.Millisecond)
+	cancel()
+	assert.ErrorIs(t, <-failed, context.Canceled)
+	l, err := net.Listen("tcp", cfg.HTTP01.String())
+	require.NoError(t, err)
+	l.Close()
+	issue(t, p, cfg, certsync.Request{Name: "senate.example.net"})
+
+	_, err = i.RenewalInfo(ctx, &certsync.Bundle{})
+	assert.Error(t, err)
+}
+
+// A silent server takes connections and says nothing.
+func TestCancelledWhileTheAuthorityIsSilent(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	cfg := acme.Config{Directory: "https://" + l.Addr().String() + "/dir", AcceptTerms: true, Path: t.TempDir(), HTTP01: lab.FreeAddr(t)}
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		conn, err := l.Accept()
+		if err == nil {
+			defer conn.Close()
+			cancel()
+			<-t.Context().Done()
+		}
+	}()
+	_, err = issuer(t, cfg).Issue(ctx, certsync.Request{Name: "senate.example.net"})
+	assert.ErrorIs(t, err, context.Canceled)
+}
+
+func TestTLSSolverAnswersNobodyElse(t *testing.T) {
+	t.Parallel()
+	p := lab.StartPebble(t, lab.Pebble{})
+	cfg := config(t, p)
+	cfg.HTTP01, cfg.TLSALPN01 = netip.AddrPort{}, p.TLSALPN01
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		issue(t, p, cfg, certsync.Request{Name: "senate.example.net"})
+	}()
+	awaitListener(t, p.TLSALPN01)
+	conn, err := tls.Dial("tcp", p.TLSALPN01.String(), &tls.Config{InsecureSkipVerify: true, ServerName: "senate.example.net"})
+	if err == nil {
+		conn.Close()
+	}
+	assert.Error(t, err, "a browser must not be served")
+	<-done
+}
+
+type lockedLog struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *lockedLog) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+
+func (l *lockedLog) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}

@@ -1,0 +1,513 @@
+package certsync_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/rehost/rehost/certsync"
+)
+
+const days = 24 * time.Hour
+
+func ExampleRenewer() {
+	dir, err := os.MkdirTemp("", "certsync")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(dir)
+	ca, err := certsync.NewLocalCA(nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	renewer := certsync.Renewer{
+		Issuer: ca,
+		Dir:    &certsync.Dir{Path: dir},
+		Certificates: []certsync.Certificate{
+			{Name: "senate.example.net", Domains: []string{"senate.example.net", "mail.example.net"}},
+		},
+		Policy: certsync.Policy{Roots: ca.Roots()},
+	}
+	for range 2 {
+		events, err := renewer.Renew(context.Background())
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println(len(events), "renewed")
+	}
+	status, err := renewer.Status(context.Background())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	left := status[0].NotAfter.Sub(status[0].RenewAt)
+	fmt.Println("a third of 90 days is left:", 26*24*time.Hour < left && left <= 31*24*time.Hour)
+	// Output:
+	// 1 renewed
+	// 0 renewed
+	// a third of 90 days is left: true
+}
+
+// A counter is an Issuer that counts what it is asked for, and can be made to fail.
+type counter struct {
+	ca *certsync.LocalCA
+
+	mu       sync.Mutex
+	requests []certsync.Request
+	times    []time.Time
+	err      error                                // of every Issue
+	make     func(*certsync.Bundle)               // changes what is made
+	hold     func(ctx context.Context)            // before it is made
+	info     func() (certsync.RenewalInfo, error) // nil: unsupported
+	asked    int
+}
+
+func (c *counter) Issue(ctx context.Context, req certsync.Request) (*certsync.Bundle, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.requests = append(c.requests, req)
+	c.times = append(c.times, time.Now())
+	if c.hold != nil {
+		c.hold(ctx)
+	}
+	if err := errors.Join(ctx.Err(), c.err); err != nil {
+		return nil, err
+	}
+	b, err := c.ca.Issue(ctx, req)
+	if err == nil && c.make != nil {
+		c.make(b)
+	}
+	return b, err
+}
+
+func (c *counter) RenewalInfo(context.Context, *certsync.Bundle) (certsync.RenewalInfo, error) {
+	if c.info == nil {
+		return certsync.RenewalInfo{}, errors.ErrUnsupported
+	}
+	c.asked++
+	return c.info()
+}
+
+// newRenewer has one certificate to keep valid.
+func newRenewer(t testing.TB) (*certsync.Renewer, *counter) {
+	t.Helper()
+	ca, err := certsync.NewLocalCA(nil)
+	require.NoError(t, err)
+	c := &counter{ca: ca}
+	return &certsync.Renewer{
+		Issuer:       c,
+		Dir:          &certsync.Dir{Path: t.TempDir()},
+		Certificates: []certsync.Certificate{{Name: "senate.example.net"}},
+	}, c
+}
+
+// renewed asserts that a run works, and returns how many it renewed.
+func renewed(t testing.TB, r *certsync.Renewer) int {
+	t.Helper()
+	events, err := r.Renew(t.Context())
+	require.NoError(t, err)
+	n := 0
+	for _, e := range events {
+		require.NoError(t, e.Err)
+		if e.Old != e.New {
+			n++
+		}
+	}
+	return n
+}
+
+func renewalStatus(t testing.TB, r *certsync.Renewer) certsync.Status {
+	t.Helper()
+	list, err := r.Status(t.Context())
+	require.NoError(t, err)
+	require.Len(t, list, 1)
+	return list[0]
+}
+
+func TestRenewerDrawsAnInstantOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, c := newRenewer(t)
+		assert.Equal(t, "it is not installed", renewalStatus(t, r).Problem)
+		start := time.Now()
+		require.Equal(t, 1, renewed(t, r))
+		status := renewalStatus(t, r)
+		life := status.NotAfter.Sub(status.NotBefore)
+		latest := status.NotAfter.Add(-life/3 + life/30)
+		assert.False(t, status.RenewAt.Before(status.NotAfter.Add(-life/3)) || status.RenewAt.After(latest), "%s", status.RenewAt)
+		assert.WithinDuration(t, start, status.Succeeded, 0)
+
+		for range 20 { // each as after a restart
+			time.Sleep(time.Hour)
+			again := *r
+			require.Zero(t, renewed(t, &again))
+			require.Equal(t, status.RenewAt, renewalStatus(t, &again).RenewAt)
+		}
+		time.Sleep(time.Until(status.RenewAt) - time.Second)
+		require.Zero(t, renewed(t, r))
+		time.Sleep(time.Second)
+		require.Equal(t, 1, renewed(t, r))
+		require.Len(t, c.requests, 2)
+		assert.Nil(t, c.requests[0].Previous)
+		assert.Equal(t, status.Fingerprint, c.requests[1].Previous.Fingerprint())
+		assert.Equal(t, []string{"senate.example.net"}, c.requests[1].Domains)
+		assert.NotEqual(t, status.RenewAt, renewalStatus(t, r).RenewAt)
+	})
+}
+
+func TestRenewerRunsForAYear(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, c := newRenewer(t)
+		r.Certificates = append(r.Certificates, certsync.Certificate{Name: "*.example.net", Domains: []string{"*.example.net", "example.net"}})
+		ctx, cancel := context.WithTimeout(t.Context(), 365*days)
+		defer cancel()
+		assert.ErrorIs(t, r.Run(ctx), context.DeadlineExceeded)
+		assert.Len(t, c.requests, 2*6) // at once, and about every 61 days
+	})
+}
+
+func TestRenewerAsksTheAuthorityWhen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, c := newRenewer(t)
+		begin := time.Now().Add(40 * days)
+		window := certsync.RenewalInfo{Start: begin, End: begin.Add(2 * days), RetryAfter: 10 * time.Hour}
+		var fail error
+		c.info = func() (certsync.RenewalInfo, error) { return window, fail }
+		require.Equal(t, 1, renewed(t, r))
+		at := renewalStatus(t, r).RenewAt
+		assert.False(t, at.Before(window.Start) || at.After(window.End), "%s", at)
+		require.Equal(t, 1, c.asked)
+
+		time.Sleep(9 * time.Hour)
+		require.Zero(t, renewed(t, r))
+		require.Equal(t, 1, c.asked, "too early to ask again")
+		time.Sleep(time.Hour)
+		require.Zero(t, renewed(t, r))
+		require.Equal(t, 2, c.asked)
+		assert.Equal(t, at, renewalStatus(t, r).RenewAt, "the window is the same")
+
+		fail = errors.New("503")
+		time.Sleep(10 * time.Hour)
+		require.Zero(t, renewed(t, r))
+		require.Equal(t, 3, c.asked)
+		assert.Equal(t, at, renewalStatus(t, r).RenewAt, "what it said last holds")
+
+		fail, window.Start, window.End = nil, window.End.Add(days), window.End.Add(2*days)
+		time.Sleep(6 * time.Hour) // the default, as an error says nothing
+		require.Zero(t, renewed(t, r))
+		at = renewalStatus(t, r).RenewAt
+		assert.False(t, at.Before(window.Start) || at.After(window.End), "%s", at)
+
+		// It revokes.
+		window.Start, window.End = time.Now().Add(-2*days), time.Now().Add(-days)
+		time.Sleep(10 * time.Hour)
+		require.Equal(t, 1, renewed(t, r))
+	})
+}
+
+func TestWindowThatMakesNoSense(t *testing.T) {
+	for name, window := range map[string]func(now time.Time) certsync.RenewalInfo{
+		"empty":     func(time.Time) certsync.RenewalInfo { return certsync.RenewalInfo{} },
+		"backwards": func(now time.Time) certsync.RenewalInfo { return certsync.RenewalInfo{Start: now, End: now.Add(-days)} },
+		"too late": func(now time.Time) certsync.RenewalInfo {
+			return certsync.RenewalInfo{Start: now, End: now.Add(1000 * days)}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r, c := newRenewer(t)
+				c.info = func() (certsync.RenewalInfo, error) { return window(time.Now()), nil }
+				require.Equal(t, 1, renewed(t, r))
+				left := time.Until(renewalStatus(t, r).RenewAt)
+				assert.True(t, 59*days < left && left < 64*days, "%s", left)
+			})
+		})
+	}
+}
+
+func TestDueAtOnce(t *testing.T) {
+	file := func(r *certsync.Renewer) string { return filepath.Join(r.Dir.Path, "senate.example.net.pem") }
+	for name, spoil := range map[string]func(t *testing.T, r *certsync.Renewer, c *counter){
+		"missing": func(t *testing.T, r *certsync.Renewer, _ *counter) { require.NoError(t, os.Remove(file(r))) },
+		"unreadable": func(t *testing.T, r *certsync.Renewer, _ *counter) {
+			require.NoError(t, os.WriteFile(file(r), []byte("<html>404"), 0o600))
+		},
+		"truncated": func(t *testing.T, r *certsync.Renewer, _ *counter) { require.NoError(t, os.Truncate(file(r), 500)) },
+		"lacks a domain": func(_ *testing.T, r *certsync.Renewer, _ *counter) {
+			r.Certificates[0].Domains = []string{"senate.example.net", "mail.example.net"}
+		},
+		"key type": func(_ *testing.T, r *certsync.Renewer, c *counter) {
+			r.Policy.KeyTypes = []certsync.KeyType{certsync.RSA2048}
+			c.make = func(b *certsync.Bundle) {
+				ca, err := certsync.NewLocalCA(&certsync.LocalCAOptions{KeyType: certsync.RSA2048})
+				if err == nil {
+					var other *certsync.Bundle
+					if other, err = ca.Issue(context.Background(), certsync.Request{Name: b.Name}); err == nil {
+						*b = *other
+					}
+				}
+				if err != nil {
+					panic(err)
+				}
+			}
+		},
+		"the clock has jumped ahead by months": func(*testing.T, *certsync.Renewer, *counter) { time.Sleep(200 * days) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r, c := newRenewer(t)
+				r.Dir.Layout = certsync.Combined
+				require.Equal(t, 1, renewed(t, r))
+				require.Zero(t, renewed(t, r))
+				spoil(t, r, c)
+				require.Equal(t, 1, renewed(t, r))
+				require.Zero(t, renewed(t, r))
+				assert.Empty(t, renewalStatus(t, r).Problem)
+			})
+		})
+	}
+}
+
+// A directory that cannot be read is no reason to ask for certificates.
+func TestDirectoryThatCannotBeRead(t *testing.T) {
+	r, c := newRenewer(t)
+	r.State = filepath.Join(t.TempDir(), "state.json")
+	blocked := filepath.Join(r.Dir.Path, "file")
+	require.NoError(t, os.WriteFile(blocked, nil, 0o600))
+	r.Dir.Path = blocked
+	_, err := r.Renew(t.Context())
+	assert.ErrorContains(t, err, "not a directory")
+	assert.Empty(t, c.requests)
+}
+
+func TestAuthorityDownIsAWarningUntilTheAlarm(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var notified [][]certsync.Event
+		var logged bytes.Buffer
+		r, c := newRenewer(t)
+		r.Notify = func(_ context.Context, events []certsync.Event) error {
+			notified = append(notified, events)
+			return nil
+		}
+		r.Log = slog.New(slog.NewTextHandler(&logged, nil))
+		require.Equal(t, 1, renewed(t, r))
+		require.Len(t, notified, 1)
+		c.err = errors.New("connection refused")
+		status := renewalStatus(t, r)
+		time.Sleep(time.Until(status.RenewAt))
+		for time.Until(status.NotAfter) > 14*days {
+			events, err := r.Renew(t.Context())
+			require.NoError(t, err)
+			require.Len(t, events, 1)
+			require.True(t, events[0].Warning)
+			require.ErrorContains(t, events[0].Err, "connection refused")
+			time.Sleep(6 * time.Hour)
+		}
+		assert.Len(t, notified, 1)
+		assert.Contains(t, logged.String(), "level=WARN")
+		assert.NotContains(t, logged.String(), "level=ERROR")
+		assert.Equal(t, "connection refused", renewalStatus(t, r).Problem)
+
+		for range 3 { // three days, told once on each
+			for range 24 {
+				events, err := r.Renew(t.Context())
+				require.ErrorContains(t, err, "senate.example.net: ")
+				require.ErrorContains(t, err, "connection refused")
+				require.False(t, events[0].Warning)
+				time.Sleep(time.Hour)
+			}
+		}
+		assert.Len(t, notified, 4)
+		assert.Contains(t, logged.String(), "level=ERROR")
+
+		c.err = nil
+		time.Sleep(7 * time.Hour)
+		require.Equal(t, 1, renewed(t, r))
+		assert.Empty(t, renewalStatus(t, r).Problem)
+	})
+}
+
+func TestFailingAuthorityIsNotHammered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, c := newRenewer(t)
+		c.err = errors.New("urn:ietf:params:acme:error:unauthorized")
+		start := time.Now()
+		for time.Since(start) < 10*days {
+			again := *r // a cron job every minute
+			_, err := again.Renew(t.Context())
+			require.ErrorContains(t, err, "unauthorized")
+			time.Sleep(time.Minute)
+		}
+		var first []time.Time
+		for i, at := range c.times {
+			if at.Sub(start) < time.Hour {
+				first = append(first, at)
+			}
+			if i > 6 {
+				pause := at.Sub(c.times[i-1])
+				assert.True(t, 5*time.Hour < pause && pause < 7*time.Hour, "%s", pause)
+			}
+		}
+		assert.LessOrEqual(t, len(first), 3, "five failed validations are allowed in an hour")
+		assert.Greater(t, len(c.times), 10*4, "it does not give up")
+
+		c.err = &certsync.RetryError{After: 20 * time.Hour, Err: errors.New("rate limited")}
+		time.Sleep(7 * time.Hour)
+		_, err := r.Renew(t.Context())
+		require.ErrorContains(t, err, "rate limited")
+		c.err = nil
+		time.Sleep(19 * time.Hour)
+		_, err = r.Renew(t.Context())
+		require.ErrorContains(t, err, "not tried again before")
+		time.Sleep(time.Hour)
+		assert.Equal(t, 1, renewed(t, r))
+	})
+}
+
+// Somebody sets a clock right that was ahead by a year when a renewal failed.
+func TestClockThatWasAhead(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.json")
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(365 * days)
+		r, c := newRenewer(t)
+		r.State = path
+		c.err = errors.New("connection refused")
+		_, err := r.Renew(t.Context())
+		require.Error(t, err)
+	})
+	synctest.Test(t, func(t *testing.T) {
+		r, _ := newRenewer(t)
+		r.State = path
+		assert.Equal(t, 1, renewed(t, r))
+	})
+}
+
+func TestRunRetriesSooner(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, c := newRenewer(t)
+		c.err = errors.New("connection refused")
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Hour)
+		defer cancel()
+		require.ErrorIs(t, r.Run(ctx), context.DeadlineExceeded)
+		assert.GreaterOrEqual(t, len(c.times), 3)
+
+		// And at once when it is woken.
+		wake := make(chan os.Signal, 1)
+		r.Wake = wake
+		c.err = nil
+		time.Sleep(7 * time.Hour)
+		require.Equal(t, 1, renewed(t, r))
+		ctx, cancel = context.WithTimeout(t.Context(), 3*time.Hour)
+		defer cancel()
+		go func() {
+			time.Sleep(time.Minute)
+			r.Dir.Path = t.TempDir()
+			r.State = ""
+			wake <- os.Interrupt
+		}()
+		before := len(c.times)
+		require.ErrorIs(t, r.Run(ctx), context.DeadlineExceeded)
+		assert.Len(t, c.times, before+1)
+	})
+}
+
+func TestNewCertificateIsValidatedBeforeItIsInstalled(t *testing.T) {
+	for name, test := range map[string]struct {
+		make func(b *certsync.Bundle)
+		want string
+	}{
+		"mixed pair": {func(b *certsync.Bundle) { b.Key, _ = certsync.NewPrivateKey("") }, "the private key belongs to another certificate"},
+		"older": {func(b *certsync.Bundle) {
+			short, _ := certsync.NewLocalCA(&certsync.LocalCAOptions{Lifetime: days})
+			other, _ := short.Issue(context.Background(), certsync.Request{Name: b.Name})
+			*b = *other
+		}, "older"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r, c := newRenewer(t)
+				require.Equal(t, 1, renewed(t, r))
+				before := renewalStatus(t, r)
+				time.Sleep(time.Until(before.RenewAt))
+				c.make = test.make
+				events, err := r.Renew(t.Context())
+				require.NoError(t, err)
+				require.Len(t, events, 1)
+				assert.ErrorContains(t, events[0].Err, test.want)
+				assert.Equal(t, events[0].Old, events[0].New)
+				assert.Equal(t, before.Fingerprint, renewalStatus(t, r).Fingerprint)
+			})
+		})
+	}
+}
+
+func TestTwoRenewersAtOnce(t *testing.T) {
+	r, c := newRenewer(t)
+	var both sync.WaitGroup
+	for range 2 {
+		both.Go(func() {
+			again := *r
+			_, err := again.Renew(t.Context())
+			assert.NoError(t, err)
+		})
+	}
+	both.Wait()
+	assert.Len(t, c.requests, 1)
+}
+
+func TestRenewerThatIsStoppedHasNotFailed(t *testing.T) {
+	r, c := newRenewer(t)
+	r.Certificates = append(r.Certificates, certsync.Certificate{Name: "mail.example.net"})
+	ctx, cancel := context.WithCancel(t.Context())
+	c.hold = func(context.Context) { cancel() }
+	events, err := r.Renew(ctx)
+	assert.ErrorIs(t, err, context.Canceled)
+	assert.Empty(t, events)
+	assert.Len(t, c.requests, 1)
+	c.hold = nil
+	assert.Equal(t, 2, renewed(t, r))
+}
+
+func TestNotifyThatFails(t *testing.T) {
+	r, _ := newRenewer(t)
+	r.Notify = func(context.Context, []certsync.Event) error { return errors.New("no sendmail") }
+	events, err := r.Renew(t.Context())
+	assert.ErrorContains(t, err, "notify: no sendmail")
+	assert.Len(t, events, 1)
+}
+
+func TestRenewerThatCannotWork(t *testing.T) {
+	good, _ := newRenewer(t)
+	for name, spoil := range map[string]func(*certsync.Renewer){
+		"no issuer": func(r *certsync.Renewer) { r.Issuer = nil },
+		"no dir":    func(r *certsync.Renewer) { r.Dir = nil },
+		"name":      func(r *certsync.Renewer) { r.Certificates = []certsync.Certificate{{Name: "../etc"}} },
+		"twice":     func(r *certsync.Renewer) { r.Certificates = append(r.Certificates[:1:1], r.Certificates[0]) },
+		"state": func(r *certsync.Renewer) {
+			r.State = filepath.Join(t.TempDir(), "state.json")
+			require.NoError(t, os.WriteFile(r.State, []byte("{"), 0o600))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := *good
+			spoil(&r)
+			_, err := r.Renew(t.Context())
+			assert.Error(t, err)
+			_, err = r.Status(t.Context())
+			assert.Error(t, err)
+		})
+	}
+}
