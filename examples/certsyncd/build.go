@@ -1,9 +1,12 @@
 package main
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -45,13 +48,11 @@ func (c *config) published() *certsync.Dir {
 	return &certsync.Dir{Path: c.Publish.Dir, Layout: certsync.Layout(c.Publish.Layout)}
 }
 
-func (c *config) renewer() (*certsync.Renewer, error) {
-	issuer, err := c.issuer()
-	if err != nil {
-		return nil, err
-	}
+// renewer asks issuer for certificates. Nil: it is for a look at the files alone, and asks
+// nobody.
+func (c *config) renewer(issuer certsync.Issuer) *certsync.Renewer {
 	return &certsync.Renewer{
-		Issuer:       issuer,
+		Issuer:       cmp.Or(issuer, certsync.Issuer(nobody{})),
 		Dir:          c.published(),
 		Certificates: c.certificates(),
 		State:        c.state("renewals.json"),
@@ -59,7 +60,13 @@ func (c *config) renewer() (*certsync.Renewer, error) {
 		Alarm:        time.Duration(c.Alarm),
 		Notify:       c.mailer(),
 		Log:          c.log,
-	}, nil
+	}
+}
+
+type nobody struct{}
+
+func (nobody) Issue(context.Context, certsync.Request) (*certsync.Bundle, error) {
+	return nil, errors.ErrUnsupported
 }
 
 func (c *config) issuer() (certsync.Issuer, error) {
@@ -81,7 +88,15 @@ func (c *config) issuer() (certsync.Issuer, error) {
 		TLSALPN01:      i.TLSALPN01,
 		Log:            c.log,
 	}
-	//HMAC
+	if i.HMACFile != "" {
+		text, err := os.ReadFile(i.HMACFile)
+		if err != nil {
+			return nil, err
+		}
+		if cfg.HMAC, err = acme.ParseHMAC(string(bytes.TrimSpace(text))); err != nil {
+			return nil, fmt.Errorf("%s: %w", i.HMACFile, err)
+		}
+	}
 	return acme.New(cfg)
 }
 

@@ -134,10 +134,11 @@ func (c *config) parts() ([]func(context.Context) error, error) {
 	var parts []func(context.Context) error
 	wake := hangups()
 	if c.Issue != nil {
-		r, err := c.renewer()
+		issuer, err := c.issuer()
 		if err != nil {
 			return nil, err
 		}
+		r := c.renewer(issuer)
 		r.Wake = hangups()
 		mail := r.Notify
 		r.Notify = func(ctx context.Context, events []certsync.Event) error {

@@ -53,11 +53,7 @@ type statuses struct {
 func (c *config) status(ctx context.Context) (all statuses, err error) {
 	switch {
 	case c.Issue != nil:
-		r, err := c.renewer()
-		if err != nil {
-			return all, err
-		}
-		if all.Published, err = r.Status(ctx); err != nil {
+		if all.Published, err = c.renewer(nil).Status(ctx); err != nil {
 			return all, err
 		}
 	case c.Publish != nil: // somebody else puts them there

@@ -26,14 +26,15 @@ func (f *flags) issue(ctx context.Context, args []string) error {
 	if c.Issue == nil {
 		return c.lacks("issue")
 	}
-	r, err := c.renewer()
+	if f.dry {
+		return f.issueDry(ctx, c.renewer(nil))
+	}
+	issuer, err := c.issuer()
 	if err != nil {
 		return err
 	}
-	if f.dry {
-		return f.issueDry(ctx, r)
-	}
-	//FORCE
+	r := c.renewer(issuer)
+	r.Force = f.force
 	events, err := r.Renew(ctx)
 	return f.print(events, err)
 }
