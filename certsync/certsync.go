@@ -1,11 +1,65 @@
 // Package certsync brings certificates from the machine that gets them to the daemons
-// that serve them, and never lets one of them see a chain with another's key.
+// that serve them, on other machines too, and never has one of them read a chain with
+// another's key.
 //
-// On the router a [Renewer] has an [Issuer] (package certsync/acme for Let's Encrypt,
-// or a [LocalCA]) make what is due, and keeps it in a [Dir]. [Handler] publishes that to
-// the addresses it is told. On the guest a [Consumer] fetches with a [Client], validates,
-// installs in a Dir of its own, and tells each [Daemon], once for each change and again
-// until its [Probe] sees the new certificate served.
+// On the router a [Renewer] has an [Issuer] (package certsync/acme for Let's Encrypt, or a
+// [LocalCA] for tests and private names) make what is due, and installs it in a [Dir], from
+// which [Handler] or nginx publishes it to the addresses that may have it. On the guest a
+// [Consumer] fetches with a [Client], validates, installs in a Dir of its own and tells the
+// daemons:
+//
+//	consumer := &certsync.Consumer{
+//		Source:       &certsync.Client{URL: "http://172.16.1.1:8443", Plain: tunnel},
+//		Dir:          &certsync.Dir{Path: "/etc/certs", Group: "mail", Mode: 0o440},
+//		Certificates: []certsync.Certificate{{Name: "senate.example.net"}},
+//		Daemons: []certsync.Daemon{{
+//			Name:   "postfix",
+//			Reload: certsync.ReloadCommand("postfix", "reload"),
+//			Probe:  certsync.ProbeSMTP("127.0.0.1:25", "senate.example.net"),
+//		}},
+//	}
+//	events, err := consumer.Sync(ctx) // for cron; Run does so again and again
+//
+// What it guarantees:
+//
+//   - A [Bundle] is one thing: chain and key travel in one body with a digest, and are
+//     installed together or not at all. Who resolves the link to the version in use once,
+//     or reads the combined file, sees one version, whole, at any instant; also after a kill
+//     or a power cut. [Layout] says what others see.
+//   - Nothing is touched before all of [Bundle.Validate] holds: the key is the leaf's, the
+//     chain is complete, the names are covered, it is valid now, and it is not older than
+//     what is there.
+//   - A daemon is told once for each change, and again until its reload does not fail and
+//     its [Probe] sees a certificate served that is installed: a reload that exits 0 says
+//     little. What is pending is on disk. A certificate that a daemon does not serve can be
+//     rolled back.
+//   - A machine that cannot reach its source, or its authority, says so in a log, and raises
+//     the alarm when the end of a certificate comes near.
+//   - Keys do not print, and owner and mode of a file are right before its first byte.
+//
+// It is level-triggered: every run compares what is installed with what there is, and what
+// daemons were told with what is installed. Two runs at once wait for each other.
+//
+// The package does not revoke, staple, or log in to other machines: each fetches for
+// itself. It keeps keys as files, for daemons that want files.
+//
+// # Speed
+//
+// A Sync of names of which none has changed, beside as many bare conditional requests on
+// one connection of net/http to the same [Handler], in one process on two cores
+// (BenchmarkSync):
+//
+//	names                  1,000   10,000
+//	Sync / bare requests     1.5      1.4
+//	heap, both ends, MiB       4       25
+//
+// # Kills
+//
+// A process that issued, published, fetched, installed and reloaded without a pause was
+// killed with SIGKILL at random instants, while others read all the time
+// (REHOST_KILLS=500 go test -run Killed -v ./certsync):
+//
+//	kills                                                     TO COME
 package certsync
 
 import (

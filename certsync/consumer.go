@@ -139,7 +139,7 @@ type consumerState struct {
 	Told     map[string]map[string]Fingerprint `json:"told"`               // by daemon and certificate
 	Rejected map[string]rejection              `json:"rejected,omitempty"` // by certificate
 	Failures map[string]failure                `json:"failures,omitempty"` // by certificate
-	Lifetime map[string]lifetime               `json:"lifetime,omitempty"` // by certificate
+	Known    map[string]known                  `json:"known,omitempty"`    // by certificate
 }
 
 // A rejection is a bundle that was rolled back.
@@ -148,9 +148,11 @@ type rejection struct {
 	Until       time.Time   `json:"until"`
 }
 
-// A lifetime is that of an installed leaf, which need not be parsed again for it.
-type lifetime struct {
-	Fingerprint Fingerprint `json:"fingerprint"` // of the bundle
+// What is known of an installed bundle, so that in most runs, for each of many names, it
+// need not be read again.
+type known struct {
+	Stamp       string      `json:"stamp"` // of the files in which all this was found
+	Fingerprint Fingerprint `json:"fingerprint"`
 	NotBefore   time.Time   `json:"not_before"`
 	NotAfter    time.Time   `json:"not_after"`
 }
@@ -194,21 +196,21 @@ func (r *syncRun) fail(name string, err error, warning bool) {
 
 // update makes one certificate the source's.
 func (r *syncRun) update(ctx context.Context, cert Certificate) {
-	have, sound := r.Dir.inspect(cert.Name, r.own)
+	have, sound := r.look(ctx, cert.Name)
 	r.installed[cert.Name] = have
 	b, err := r.Source.Fetch(ctx, cert.Name, have)
 	same := errors.Is(err, ErrNotModified) && !have.IsZero() || err == nil && b.Fingerprint() == have
 	switch {
 	case same && sound:
-		if left := r.left(ctx, cert.Name); left <= 0 {
-			r.fail(cert.Name, fmt.Errorf("it ends %s, and the source has no newer one", r.state.Lifetime[cert.Name].NotAfter.Format(time.RFC3339)), false)
+		if r.left(cert.Name) <= 0 {
+			r.fail(cert.Name, fmt.Errorf("it ends %s, and the source has no newer one", r.state.Known[cert.Name].NotAfter.Format(time.RFC3339)), false)
 		}
 		return
 	case same: // somebody has changed its owner or mode, or a crash has left half a step
 		b, err = r.Dir.Fetch(ctx, cert.Name, Fingerprint{})
 	}
 	if err != nil {
-		r.fail(cert.Name, err, r.left(ctx, cert.Name) > 0)
+		r.fail(cert.Name, err, r.left(cert.Name) > 0)
 		return
 	}
 	if rej := r.state.Rejected[cert.Name]; rej.Fingerprint == b.Fingerprint() && time.Now().Before(rej.Until) && !r.Force {
@@ -221,6 +223,10 @@ func (r *syncRun) update(ctx context.Context, cert Certificate) {
 		policy.Installed = r.leaf(ctx, cert.Name)
 	}
 	err = b.Validate(policy)
+	if err == nil && r.state.forget(b) {
+		// What is put right may have been read while it was wrong.
+		err = writeState(r.statePath(), r.state)
+	}
 	if err == nil {
 		err = r.Dir.Install(ctx, b)
 	}
@@ -246,22 +252,34 @@ func (r *syncRun) leaf(ctx context.Context, name string) *x509.Certificate {
 	return leaf
 }
 
+// look returns the fingerprint of what is installed, and whether all is as it should be.
+func (r *syncRun) look(ctx context.Context, name string) (have Fingerprint, sound bool) {
+	stamp := r.Dir.stamp(name, r.own)
+	if k := r.state.Known[name]; stamp != "" && k.Stamp == stamp {
+		return k.Fingerprint, true
+	}
+	delete(r.state.Known, name)
+	have, sound = r.Dir.inspect(name, r.own)
+	leaf := r.leaf(ctx, name)
+	if leaf == nil {
+		return have, sound
+	}
+	if r.state.Known == nil {
+		r.state.Known = map[string]known{}
+	}
+	k := known{"", have, leaf.NotBefore, leaf.NotAfter}
+	if sound {
+		k.Stamp = stamp
+	}
+	r.state.Known[name] = k
+	return have, sound
+}
+
 // left is the time until the installed certificate should have been replaced. If there is
 // none, that is now.
-func (r *syncRun) left(ctx context.Context, name string) time.Duration {
-	l := r.state.Lifetime[name]
-	if fp := r.installed[name]; fp.IsZero() || l.Fingerprint != fp {
-		leaf := r.leaf(ctx, name)
-		if leaf == nil {
-			return 0
-		}
-		l = lifetime{fp, leaf.NotBefore, leaf.NotAfter}
-		if r.state.Lifetime == nil {
-			r.state.Lifetime = map[string]lifetime{}
-		}
-		r.state.Lifetime[name] = l
-	}
-	return time.Until(l.NotAfter) - alarmBefore(l.NotBefore, l.NotAfter, r.Alarm)
+func (r *syncRun) left(name string) time.Duration {
+	k := r.state.Known[name]
+	return time.Until(k.NotAfter) - alarmBefore(k.NotBefore, k.NotAfter, r.Alarm)
 }
 
 // alarmBefore is how long before its end a certificate should have been replaced.
@@ -297,7 +315,7 @@ func (r *syncRun) finish(ctx context.Context, errs ...error) ([]Event, error) {
 		failures[name] = f
 	}
 	r.state.Failures, r.state.Checked = failures, now
-	r.forget()
+	r.cleanState()
 	errs = append(errs, writeState(r.statePath(), r.state))
 	if news && r.Notify != nil {
 		if err := r.Notify(ctx, events); err != nil {
@@ -307,16 +325,16 @@ func (r *syncRun) finish(ctx context.Context, errs ...error) ([]Event, error) {
 	return events, errors.Join(errs...)
 }
 
-// forget removes what is not configured any more from the state.
-func (r *syncRun) forget() {
-	known := map[string]bool{}
+// cleanState removes what is not configured any more.
+func (r *syncRun) cleanState() {
+	configured := map[string]bool{}
 	for _, cert := range r.Certificates {
-		known[cert.Name] = true
+		configured[cert.Name] = true
 	}
-	maps.DeleteFunc(r.state.Rejected, func(name string, _ rejection) bool { return !known[name] })
-	maps.DeleteFunc(r.state.Lifetime, func(name string, _ lifetime) bool { return !known[name] })
+	maps.DeleteFunc(r.state.Rejected, func(name string, _ rejection) bool { return !configured[name] })
+	maps.DeleteFunc(r.state.Known, func(name string, _ known) bool { return !configured[name] })
 	maps.DeleteFunc(r.state.Told, func(daemon string, told map[string]Fingerprint) bool {
-		maps.DeleteFunc(told, func(name string, _ Fingerprint) bool { return !known[name] })
+		maps.DeleteFunc(told, func(name string, _ Fingerprint) bool { return !configured[name] })
 		return !slices.ContainsFunc(r.Daemons, func(d Daemon) bool { return d.Name == daemon })
 	})
 }

@@ -331,6 +331,22 @@ func TestReloadThatFailsStaysPending(t *testing.T) {
 	assert.Empty(t, g.status(t).Pending)
 }
 
+// What was broken by hand is put right, and daemons are told: they may have read it.
+func TestMendedFilesAreToldAgain(t *testing.T) {
+	g := newGuest(t, nil)
+	_, err := g.Sync(t.Context())
+	require.NoError(t, err)
+	fp := g.installed(t)
+	require.NoError(t, os.WriteFile(filepath.Join(g.Dir.Path, "example.net/live/combined.pem"), []byte("<html>"), 0o600))
+	status := g.status(t)
+	assert.True(t, status.Due)
+	assert.Contains(t, status.Problem, "combined.pem")
+	events, err := g.Sync(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, []certsync.Event{{Name: "example.net", New: fp, Daemons: []string{"postfix"}}}, events)
+	assert.Equal(t, 2, g.server.reloads)
+}
+
 // Postfix and Dovecot both reload with status 0 and serve nothing.
 func TestReloadThatExits0WithADeadService(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -32,8 +32,11 @@ type Reload func(ctx context.Context) error
 // ReloadCommand runs a program with its arguments, such as "postfix", "reload". No shell
 // reads them. It has no input, and its output goes nowhere, but for the last 4 KiB of its
 // standard error, which are in the [*CommandError] if it fails. If the context ends first,
-// it is killed with the processes that it started, unless they left its process group. Without
-// a program the error is a [*ValueError].
+// it is killed with the processes that it started, unless they left its process group.
+// Without a program the error is a [*ValueError].
+//
+// It is for daemons that reload: one that it starts anew loses its standard error a second
+// later, and may end at its next message.
 func ReloadCommand(argv ...string) Reload {
 	return func(ctx context.Context) error {
 		if len(argv) == 0 {

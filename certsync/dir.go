@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"time"
 )
 
@@ -44,8 +46,8 @@ const (
 
 	// Combined has one file for each bundle, NAME.pem: its digest in a comment, the key,
 	// the chain. It is replaced by rename(2): whoever reads it sees one version. Beside it
-	// lies NAME.sha256 with the digest, as sha256sum(1) writes it, for a [Client] that
-	// fetches both from a plain web server.
+	// lies NAME.sha256 with the digest, which is that of all but the first line, for a
+	// [Client] that asks a plain web server whether there is something new.
 	Combined
 
 	// Pair has NAME.crt and NAME.key, as the lego program does, replaced one after the
@@ -290,8 +292,8 @@ type export struct {
 func (d *Dir) exports(name string, files versionFiles) []export {
 	switch d.Layout {
 	case Combined:
-		sum := fmt.Appendf(nil, "%s  %s.pem\n", files.fingerprint(), fileName(name))
-		return []export{{d.exported(name, ".pem"), files.combined}, {d.exported(name, ".sha256"), sum}}
+		digest := fmt.Appendln(nil, files.fingerprint())
+		return []export{{d.exported(name, ".pem"), files.combined}, {d.exported(name, ".sha256"), digest}}
 	case Pair:
 		return []export{{d.exported(name, ".key"), files.key}, {d.exported(name, ".crt"), files.chain}}
 	}
@@ -308,8 +310,7 @@ func (d *Dir) export(b *Bundle, own ownership) error {
 }
 
 // inspect returns the fingerprint of what daemons read, zero if that is nothing or broken,
-// and whether all is as Install would leave it. It looks at bytes only: in most runs, for
-// each of many names, that is all there is to do.
+// and whether all is as Install would leave it.
 func (d *Dir) inspect(name string, own ownership) (fp Fingerprint, sound bool) {
 	dir, err := d.liveVersion(name)
 	if err == nil {
@@ -335,6 +336,36 @@ func (d *Dir) inspect(name string, own ownership) (fp Fingerprint, sound bool) {
 		}
 	}
 	return d.fingerprint(name), false
+}
+
+// stamp tells whether the files that daemons read, and the owner and mode that they should
+// have, may be others than when the stamp was the same: it is made of what stat(2) says of
+// them. It is empty if one is missing.
+func (d *Dir) stamp(name string, own ownership) string {
+	dir, err := d.liveVersion(name)
+	if err != nil {
+		return ""
+	}
+	paths := []string{d.store(name)}
+	for _, e := range d.exports(name, versionFiles{}) {
+		paths = append(paths, e.path)
+	}
+	if d.Layout == Versions {
+		for _, e := range (versionFiles{}).in(dir) {
+			paths = append(paths, e.path)
+		}
+	}
+	sum := sha256.New()
+	fmt.Fprintln(sum, own, dir)
+	for _, path := range paths {
+		info, err := os.Lstat(path)
+		if err != nil {
+			return ""
+		}
+		stat := info.Sys().(*syscall.Stat_t)
+		fmt.Fprintln(sum, stat.Ino, info.Size(), info.ModTime().UnixNano(), info.Mode(), stat.Uid, stat.Gid)
+	}
+	return hex.EncodeToString(sum.Sum(nil)[:8])
 }
 
 // fingerprint is that of what can be read, whoever wrote it.

@@ -167,7 +167,7 @@ func TestCombinedFileHasTheKeyFirst(t *testing.T) {
 	require.NoError(t, dir.Install(t.Context(), b))
 	text := read(t, dir.Path, "example.net.pem")
 	assert.Equal(t, "# sha256 "+b.Fingerprint().String()+"\n"+string(b.Key.Reveal())+string(b.Chain), text)
-	assert.Equal(t, b.Fingerprint().String()+"  example.net.pem\n", read(t, dir.Path, "example.net.sha256"))
+	assert.Equal(t, b.Fingerprint().String()+"\n", read(t, dir.Path, "example.net.sha256"))
 }
 
 func TestOldVersionsAreKept(t *testing.T) {
@@ -228,6 +228,7 @@ func TestAHalfIsNeverInstalled(t *testing.T) {
 			"not PEM":         {Name: "example.net", Chain: []byte("<html>404</html>"), Key: good.Key},
 			"traversal":       {Name: "../example.net", Chain: good.Chain, Key: good.Key},
 			"hidden":          {Name: ".certsync", Chain: good.Chain, Key: good.Key},
+			"a wildcard's":    {Name: "_.example.net", Chain: good.Chain, Key: good.Key},
 			"no name":         {Chain: good.Chain, Key: good.Key},
 		} {
 			t.Run(title+"/"+fault, func(t *testing.T) {

@@ -2,7 +2,6 @@ package certsync
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"strings"
 )
@@ -19,18 +18,17 @@ type Event struct {
 
 // String returns the event as a line for people.
 func (e Event) String() string {
-	var b strings.Builder
-	b.WriteString(e.Name + ":")
+	var parts []string
 	if e.Old != e.New {
-		b.WriteString(" a new certificate")
+		parts = append(parts, "a new certificate")
 	}
 	if len(e.Daemons) > 0 {
-		fmt.Fprintf(&b, " told %s", strings.Join(e.Daemons, ", "))
+		parts = append(parts, "told "+strings.Join(e.Daemons, " and "))
 	}
 	if e.Err != nil {
-		fmt.Fprintf(&b, " %v", e.Err)
+		parts = append(parts, strings.ReplaceAll(e.Err.Error(), "\n", "; "))
 	}
-	return b.String()
+	return e.Name + ": " + strings.Join(parts, ", ")
 }
 
 // log logs the event, by how much it matters.

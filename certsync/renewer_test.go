@@ -168,14 +168,14 @@ func TestRenewerDrawsAnInstantOnce(t *testing.T) {
 	})
 }
 
-func TestRenewerRunsForAYear(t *testing.T) {
+func TestRenewerRunsForMonths(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, c := newRenewer(t)
 		r.Certificates = append(r.Certificates, certsync.Certificate{Name: "*.example.net", Domains: []string{"*.example.net", "example.net"}})
-		ctx, cancel := context.WithTimeout(t.Context(), 365*days)
+		ctx, cancel := context.WithTimeout(t.Context(), 200*days)
 		defer cancel()
 		assert.ErrorIs(t, r.Run(ctx), context.DeadlineExceeded)
-		assert.Len(t, c.requests, 2*6) // at once, and about every 61 days
+		assert.Len(t, c.requests, 2*4) // at once, and about every 61 days
 	})
 }
 
@@ -345,11 +345,15 @@ func TestFailingAuthorityIsNotHammered(t *testing.T) {
 		r, c := newRenewer(t)
 		c.err = errors.New("urn:ietf:params:acme:error:unauthorized")
 		start := time.Now()
-		for time.Since(start) < 10*days {
-			again := *r // a cron job every minute
+		for time.Since(start) < 4*days {
+			again := *r // a cron job every minute; later less often, as the test would take long
 			_, err := again.Renew(t.Context())
 			require.ErrorContains(t, err, "unauthorized")
-			time.Sleep(time.Minute)
+			if time.Since(start) < 2*time.Hour {
+				time.Sleep(time.Minute)
+			} else {
+				time.Sleep(30 * time.Minute)
+			}
 		}
 		var first []time.Time
 		for i, at := range c.times {
@@ -358,11 +362,11 @@ func TestFailingAuthorityIsNotHammered(t *testing.T) {
 			}
 			if i > 6 {
 				pause := at.Sub(c.times[i-1])
-				assert.True(t, 5*time.Hour < pause && pause < 7*time.Hour, "%s", pause)
+				assert.True(t, 5*time.Hour < pause && pause < 8*time.Hour, "%s", pause)
 			}
 		}
 		assert.LessOrEqual(t, len(first), 3, "five failed validations are allowed in an hour")
-		assert.Greater(t, len(c.times), 10*4, "it does not give up")
+		assert.Greater(t, len(c.times), 3*4, "it does not give up")
 
 		c.err = &certsync.RetryError{After: 20 * time.Hour, Err: errors.New("rate limited")}
 		time.Sleep(7 * time.Hour)
@@ -414,8 +418,7 @@ func TestRunRetriesSooner(t *testing.T) {
 		defer cancel()
 		go func() {
 			time.Sleep(time.Minute)
-			r.Dir.Path = t.TempDir()
-			r.State = ""
+			assert.NoError(t, os.RemoveAll(filepath.Join(r.Dir.Path, "senate.example.net")))
 			wake <- os.Interrupt
 		}()
 		before := len(c.times)

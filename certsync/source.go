@@ -65,6 +65,10 @@ func checkName(name string) error {
 		reason = "it is longer than 200 bytes"
 	case name[0] == '.' || name[0] == '-':
 		reason = fmt.Sprintf("it begins with %q", name[:1])
+	case name == "*.":
+		reason = "it is a wildcard of nothing"
+	case strings.HasPrefix(name, "_."):
+		reason = `the files of "*." are called like this`
 	}
 	rest := strings.TrimPrefix(name, "*.")
 	for i := 0; i < len(rest) && reason == ""; i++ {

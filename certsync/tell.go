@@ -39,6 +39,17 @@ func (s *consumerState) told(d Daemon, names []string, installed map[string]Fing
 	}
 }
 
+// forget has the daemons told again of a bundle, as if it were new.
+func (s *consumerState) forget(b *Bundle) (changed bool) {
+	for _, told := range s.Told {
+		if told[b.Name] == b.Fingerprint() {
+			delete(told, b.Name)
+			changed = true
+		}
+	}
+	return changed
+}
+
 // tell tells the daemons what has changed. A rollback for one is a change for others that
 // were told before it, so there is a second round.
 func (r *syncRun) tell(ctx context.Context) error {
@@ -168,10 +179,10 @@ func (r *syncRun) reload(ctx context.Context, d Daemon) error {
 	for {
 		served, err := d.Probe(patience)
 		switch {
-		case err != nil && patience.Err() == nil:
-			last = err
+		case err != nil && last != nil && errors.Is(err, context.DeadlineExceeded):
+			// What was wrong before says more than that there was no time for another try.
 		case err != nil:
-			last = cmp.Or(last, err)
+			last = err
 		case slices.ContainsFunc(leaves, served.Equal):
 			return nil
 		default:

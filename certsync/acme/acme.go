@@ -5,6 +5,7 @@ package acme
 
 import (
 	"encoding/base64"
+	"fmt"
 	"io"
 	"log"
 	"log/slog"
@@ -105,8 +106,8 @@ const redacted = "redacted"
 // String returns "redacted".
 func (HMAC) String() string { return redacted }
 
-// GoString returns "redacted".
-func (HMAC) GoString() string { return redacted }
+// Format prints "redacted", whatever the verb.
+func (HMAC) Format(f fmt.State, _ rune) { io.WriteString(f, redacted) }
 
 // MarshalText returns "redacted".
 func (HMAC) MarshalText() ([]byte, error) { return []byte(redacted), nil }

@@ -37,14 +37,6 @@ const (
 // *acme.ProblemDetails of lego's in it; if the authority says when to try again, also a
 // [*certsync.RetryError].
 func (i *Issuer) Issue(ctx context.Context, req certsync.Request) (*certsync.Bundle, error) {
-	b, err := i.issue(ctx, req)
-	if err != nil {
-		return nil, i.explain(ctx, err)
-	}
-	return b, nil
-}
-
-func (i *Issuer) issue(ctx context.Context, req certsync.Request) (*certsync.Bundle, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	unlock, err := lock(ctx, i.cfg.Path)
@@ -65,33 +57,37 @@ func (i *Issuer) issue(ctx context.Context, req certsync.Request) (*certsync.Bun
 	if err != nil {
 		return nil, err
 	}
-	var chain []byte
-	// lego knows of no context. Its requests do, by their transport; but between them it
-	// sleeps, a few seconds most often, and is left behind in that: the next request fails,
-	// and so ends what it does.
-	err = abandon(ctx, func() error {
+	chain, err := abandon(ctx, func() ([]byte, error) {
 		core, err := i.connect(ctx)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		chain, err = i.obtain(ctx, core, solvers, req, signer)
-		return err
+		return i.obtain(ctx, core, solvers, req, signer)
 	})
 	if err != nil {
-		return nil, err
+		return nil, i.explain(ctx, err)
 	}
 	return &certsync.Bundle{Name: req.Name, Chain: chain, Key: key, From: i.host}, nil
 }
 
-// abandon returns what f does, or the context's error if that comes first.
-func abandon(ctx context.Context, f func() error) error {
-	done := make(chan error, 1)
-	go func() { done <- f() }()
+// abandon returns what f does, or the context's error if that comes first. lego knows of no
+// context. Its requests do, by their transport; but between them it sleeps, for seconds, and
+// is left behind in that: the next request fails, and so ends what it does.
+func abandon(ctx context.Context, f func() ([]byte, error)) ([]byte, error) {
+	type result struct {
+		chain []byte
+		err   error
+	}
+	done := make(chan result, 1)
+	go func() {
+		chain, err := f()
+		done <- result{chain, err}
+	}()
 	select {
-	case err := <-done:
-		return err
+	case r := <-done:
+		return r.chain, r.err
 	case <-ctx.Done():
-		return ctx.Err()
+		return nil, ctx.Err()
 	}
 }
 

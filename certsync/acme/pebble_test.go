@@ -2,9 +2,9 @@ package acme_test
 
 import (
 	"bytes"
-	"context"
-	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -19,7 +19,6 @@ import (
 	"testing"
 	"time"
 
-	legoacme "github.com/go-acme/lego/v4/acme"
 	"github.com/go-acme/lego/v4/challenge/dns01"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -123,7 +122,7 @@ func TestHTTP01ThroughNginx(t *testing.T) {
 			t.Parallel()
 			p := lab.StartPebble(t, lab.Pebble{})
 			cfg := config(t, p)
-			cfg.HTTP01 = lab.FreeAddr(t)
+			cfg.HTTP01 = netip.AddrPortFrom(p.HTTP01.Addr(), 8181)
 			startNginx(t, fmt.Sprintf("server { listen %s; location /.well-known/acme-challenge/ { proxy_pass http://%s; %s } location / { return 404; } }", p.HTTP01, cfg.HTTP01, header))
 			awaitListener(t, p.HTTP01)
 			b, _ := issue(t, p, cfg, certsync.Request{Name: "senate.example.net"})
@@ -269,6 +268,39 @@ func TestRenewalOfAReplacedCertificate(t *testing.T) {
 	})
 }
 
+func TestRenewerRenewsWhenTheAuthorityRevokes(t *testing.T) {
+	t.Parallel()
+	p := lab.StartPebble(t, lab.Pebble{})
+	r := &certsync.Renewer{
+		Issuer:       issuer(t, dnsConfig(t, p)),
+		Dir:          &certsync.Dir{Path: t.TempDir()},
+		Certificates: []certsync.Certificate{{Name: "senate", Domains: []string{"senate.example.net", "mail.example.net"}}},
+		Policy:       certsync.Policy{Roots: p.Pool()},
+	}
+	renewed := func(want int) {
+		t.Helper()
+		r.State = filepath.Join(t.TempDir(), "state.json") // so that it asks at once
+		events, err := r.Renew(t.Context())
+		require.NoError(t, err, "%s", p.Log())
+		require.Len(t, events, want)
+	}
+	renewed(1)
+	renewed(0)
+	b, err := r.Dir.Fetch(t.Context(), "senate", certsync.Fingerprint{})
+	require.NoError(t, err)
+	leaf, err := b.Leaf()
+	require.NoError(t, err)
+	window, err := json.Marshal(map[string]any{"suggestedWindow": map[string]time.Time{"start": time.Now().Add(-2 * time.Hour), "end": time.Now().Add(-time.Hour)}})
+	require.NoError(t, err)
+	require.NoError(t, p.Set(p.Management+"/set-renewal-info/", map[string]string{
+		"certificate": string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: leaf.Raw})),
+		"ariResponse": string(window),
+	}))
+	renewed(1)
+	renewed(0)
+	assert.Contains(t, p.Log(), "is a replacement of")
+}
+
 func TestRenewalInfoIsUnsupported(t *testing.T) {
 	t.Parallel()
 	p := lab.StartPebble(t, lab.Pebble{})
@@ -300,158 +332,6 @@ func (w withoutARI) RoundTrip(req *http.Request) (*http.Response, error) {
 type readCloser struct{ *strings.Reader }
 
 func (readCloser) Close() error { return nil }
-
-func TestProblemsOfTheAuthority(t *testing.T) {
-	t.Parallel()
-	p := lab.StartPebble(t, lab.Pebble{})
-	t.Run("blocked name", func(t *testing.T) {
-		t.Parallel()
-		_, err := issuer(t, dnsConfig(t, p)).Issue(t.Context(), certsync.Request{Name: "blocked.example.net"})
-		assert.ErrorContains(t, err, "urn:ietf:params:acme:error:rejectedIdentifier")
-		var problem *legoacme.ProblemDetails
-		assert.ErrorAs(t, err, &problem)
-	})
-	t.Run("wrong answer", func(t *testing.T) {
-		t.Parallel()
-		cfg := config(t, p)
-		cfg.HTTP01 = lab.FreeAddr(t)
-		site := &http.Server{Handler: http.NotFoundHandler()} // of a proxy that does not pass on
-		l, err := net.Listen("tcp", p.HTTP01.String())
-		require.NoError(t, err)
-		go site.Serve(l)
-		t.Cleanup(func() { site.Close() })
-		_, err = issuer(t, cfg).Issue(t.Context(), certsync.Request{Name: "senate.example.net"})
-		require.ErrorContains(t, err, "senate.example.net")
-		assert.ErrorContains(t, err, "urn:ietf:params:acme:error:unauthorized")
-		assert.NotContains(t, err.Error(), "\n")
-	})
-	t.Run("rate limit", func(t *testing.T) {
-		t.Parallel()
-		cfg := dnsConfig(t, p)
-		cfg.HTTP = &http.Client{Transport: rateLimit{p.HTTP.Transport}}
-		_, err := issuer(t, cfg).Issue(t.Context(), certsync.Request{Name: "senate.example.net"})
-		assert.ErrorContains(t, err, "urn:ietf:params:acme:error:rateLimited")
-		var limit *certsync.RetryError
-		require.ErrorAs(t, err, &limit)
-		assert.Equal(t, 2*time.Hour, limit.After)
-	})
-}
-
-// A rateLimit refuses every order, as Let's Encrypt does.
-type rateLimit struct{ base http.RoundTripper }
-
-func (r rateLimit) RoundTrip(req *http.Request) (*http.Response, error) {
-	if !strings.Contains(req.URL.Path, "order") {
-		return r.base.RoundTrip(req)
-	}
-	return &http.Response{
-		StatusCode: http.StatusTooManyRequests, Request: req,
-		Header: http.Header{"Retry-After": {"7200"}},
-		Body:   readCloser{strings.NewReader(`{"type":"urn:ietf:params:acme:error:rateLimited","detail":"too many certificates"}`)},
-	}, nil
-}
-
-func TestAuthorityIsDown(t *testing.T) {
-	t.Parallel()
-	p := lab.StartPebble(t, lab.Pebble{})
-	cfg := config(t, p)
-	p.Stop()
-	_, err := issuer(t, cfg).Issue(t.Context(), certsync.Request{Name: "senate.example.net"})
-	assert.ErrorContains(t, err, "connection refused")
-	assert.ErrorContains(t, err, strings.TrimSuffix(strings.TrimPrefix(p.Directory, "https://"), "/dir"))
-}
-
-func TestTwoIssuesWaitForEachOther(t *testing.T) {
-	t.Parallel()
-	p := lab.StartPebble(t, lab.Pebble{})
-	cfg := config(t, p)
-	var both sync.WaitGroup
-	for _, name := range []string{"senate.example.net", "mail.example.net"} {
-		both.Go(func() { issue(t, p, cfg, certsync.Request{Name: name}) })
-	}
-	both.Wait()
-	assert.Contains(t, p.Log(), "There are now 1 accounts in memory")
-	assert.NotContains(t, p.Log(), "There are now 2 accounts in memory")
-}
-
-func TestPortIsTaken(t *testing.T) {
-	t.Parallel()
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer taken.Close()
-	for name, set := range map[string]func(*acme.Config, netip.AddrPort){
-		"HTTP-01":     func(c *acme.Config, a netip.AddrPort) { c.HTTP01 = a },
-		"TLS-ALPN-01": func(c *acme.Config, a netip.AddrPort) { c.TLSALPN01 = a },
-	} {
-		cfg := acme.Config{Directory: "https://acme.invalid/dir", AcceptTerms: true, Path: t.TempDir()}
-		set(&cfg, netip.MustParseAddrPort(taken.Addr().String()))
-		_, err = issuer(t, cfg).Issue(t.Context(), certsync.Request{Name: "senate.example.net"})
-		assert.ErrorContains(t, err, "address already in use", name)
-	}
-}
-
-func TestCancelledIssueFreesThePort(t *testing.T) {
-	t.Parallel()
-	p := lab.StartPebble(t, lab.Pebble{})
-	cfg := config(t, p)
-	ctx, cancel := context.WithCancel(t.Context())
-	failed := make(chan error, 1)
-	i := issuer(t, cfg)
-	go func() {
-		_, err := i.Issue(ctx, certsync.Request{Name: "senate.example.net"})
-		failed <- err
-	}()
-	// lego sleeps from here on.
-	require.Eventually(t, func() bool { return strings.Contains(p.Log(), "Attempting to validate") }, 30*time.Second, 10*time.Millisecond)
-	cancel()
-	assert.ErrorIs(t, <-failed, context.Canceled)
-	l, err := net.Listen("tcp", cfg.HTTP01.String())
-	require.NoError(t, err)
-	l.Close()
-	issue(t, p, cfg, certsync.Request{Name: "senate.example.net"})
-
-	_, err = i.RenewalInfo(ctx, &certsync.Bundle{})
-	assert.Error(t, err)
-}
-
-// A silent server takes connections and says nothing.
-func TestCancelledWhileTheAuthorityIsSilent(t *testing.T) {
-	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close()
-	cfg := acme.Config{Directory: "https://" + l.Addr().String() + "/dir", AcceptTerms: true, Path: t.TempDir(), HTTP01: lab.FreeAddr(t)}
-	ctx, cancel := context.WithCancel(t.Context())
-	go func() {
-		conn, err := l.Accept()
-		if err == nil {
-			defer conn.Close()
-			cancel()
-			<-t.Context().Done()
-		}
-	}()
-	_, err = issuer(t, cfg).Issue(ctx, certsync.Request{Name: "senate.example.net"})
-	assert.ErrorIs(t, err, context.Canceled)
-}
-
-func TestTLSSolverAnswersNobodyElse(t *testing.T) {
-	t.Parallel()
-	p := lab.StartPebble(t, lab.Pebble{})
-	cfg := config(t, p)
-	cfg.HTTP01, cfg.TLSALPN01 = netip.AddrPort{}, p.TLSALPN01
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		issue(t, p, cfg, certsync.Request{Name: "senate.example.net"})
-	}()
-	awaitListener(t, p.TLSALPN01)
-	conn, err := tls.Dial("tcp", p.TLSALPN01.String(), &tls.Config{InsecureSkipVerify: true, ServerName: "senate.example.net"})
-	if err == nil {
-		conn.Close()
-	}
-	assert.Error(t, err, "a browser must not be served")
-	<-done
-}
 
 type lockedLog struct {
 	mu  sync.Mutex

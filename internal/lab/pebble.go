@@ -2,6 +2,7 @@ package lab
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -12,12 +13,14 @@ import (
 	"fmt"
 	"io"
 	"math/big"
+	mathrand "math/rand/v2"
 	"net"
 	"net/http"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -25,8 +28,11 @@ import (
 
 // Pebble says how a real pebble is started: an authority that speaks ACME, for tests.
 type Pebble struct {
-	HTTP01    netip.AddrPort // where it looks for answers to HTTP-01, on 127.0.0.1; the zero value is a free place
-	TLSALPN01 netip.AddrPort // likewise for TLS-ALPN-01
+	// Addr is what every name resolves to, and where all of it listens. The zero value is a
+	// loopback address of its own, so that several do not compete for ports.
+	Addr     netip.Addr
+	HTTPPort uint16 // where it looks for answers to HTTP-01; 0: 5002
+	TLSPort  uint16 // likewise for TLS-ALPN-01; 0: 5001
 
 	// ExternalAccounts are those that an account must be bound to: the HMAC, in base64url,
 	// by the key's id. Nil: none is asked for.
@@ -36,7 +42,7 @@ type Pebble struct {
 }
 
 // A PebbleServer is a pebble that runs, with the pebble-challtestsrv that it asks for
-// addresses: it says 127.0.0.1 for every name, since pebble tries the first address alone.
+// addresses. There are no IPv6 addresses, since pebble tries the first one alone.
 type PebbleServer struct {
 	Directory  string              // its URL
 	HTTP       *http.Client        // trusts it
@@ -44,7 +50,8 @@ type PebbleServer struct {
 	Management string              // URL of pebble's own settings, such as /set-renewal-info/
 	Challenges string              // URL of pebble-challtestsrv's settings, such as /set-txt
 
-	HTTP01, TLSALPN01, DNS netip.AddrPort
+	HTTP01, TLSALPN01 netip.AddrPort // where it looks for answers
+	DNS               netip.AddrPort // pebble-challtestsrv
 
 	cmd *exec.Cmd
 	log lockedBuffer
@@ -54,24 +61,25 @@ type PebbleServer struct {
 func StartPebble(t testing.TB, p Pebble) *PebbleServer {
 	t.Helper()
 	Need(t, "pebble", "pebble-challtestsrv")
-	for _, addr := range []*netip.AddrPort{&p.HTTP01, &p.TLSALPN01} {
-		if !addr.IsValid() {
-			*addr = FreeAddr(t)
-		}
+	if !p.Addr.IsValid() {
+		p.Addr = ownLoopback(t)
 	}
 	if p.Profiles == nil {
 		p.Profiles = map[string]time.Duration{"default": 90 * 24 * time.Hour, "shortlived": 6 * 24 * time.Hour}
 	}
-	listen, manage, challenges := FreeAddr(t), FreeAddr(t), FreeAddr(t)
+	at := func(port uint16) netip.AddrPort { return netip.AddrPortFrom(p.Addr, port) }
+	listen, manage, challenges := at(14000), at(15000), at(8055)
 	s := &PebbleServer{
 		Directory:  fmt.Sprintf("https://%s/dir", listen),
 		Management: fmt.Sprintf("https://%s", manage),
 		Challenges: fmt.Sprintf("http://%s", challenges),
-		HTTP01:     p.HTTP01, TLSALPN01: p.TLSALPN01, DNS: FreeAddr(t),
+		HTTP01:     at(cmp.Or(p.HTTPPort, 5002)),
+		TLSALPN01:  at(cmp.Or(p.TLSPort, 5001)),
+		DNS:        at(8053),
 	}
 	dir := t.TempDir()
 	certFile, keyFile := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	s.HTTP = selfSigned(t, certFile, keyFile)
+	s.HTTP = selfSigned(t, p.Addr, certFile, keyFile)
 	profiles := map[string]any{}
 	for name, valid := range p.Profiles {
 		profiles[name] = map[string]any{"description": name, "validityPeriod": int(valid.Seconds())}
@@ -79,7 +87,7 @@ func StartPebble(t testing.TB, p Pebble) *PebbleServer {
 	config, err := json.Marshal(map[string]any{"pebble": map[string]any{
 		"listenAddress": listen.String(), "managementListenAddress": manage.String(),
 		"certificate": certFile, "privateKey": keyFile,
-		"httpPort": p.HTTP01.Port(), "tlsPort": p.TLSALPN01.Port(),
+		"httpPort": s.HTTP01.Port(), "tlsPort": s.TLSALPN01.Port(),
 		"externalAccountBindingRequired": p.ExternalAccounts != nil, "externalAccountMACKeys": p.ExternalAccounts,
 		"domainBlocklist": []string{"blocked.example.net"},
 		"retryAfter":      map[string]int{"authz": 1, "order": 1},
@@ -93,7 +101,7 @@ func StartPebble(t testing.TB, p Pebble) *PebbleServer {
 		t.Fatal(err)
 	}
 	s.start(t, nil, "pebble-challtestsrv", "-management", challenges.String(), "-dnsserver", s.DNS.String(),
-		"-defaultIPv6", "", "-http01", "", "-https01", "", "-tlsalpn01", "", "-doh", "")
+		"-defaultIPv4", p.Addr.String(), "-defaultIPv6", "", "-http01", "", "-https01", "", "-tlsalpn01", "", "-doh", "")
 	// Without these it sleeps before a validation, refuses nonces and skips validations, all
 	// at random.
 	env := []string{"PEBBLE_VA_NOSLEEP=1", "PEBBLE_WFE_NONCEREJECT=0", "PEBBLE_AUTHZREUSE=0",
@@ -189,9 +197,28 @@ func (s *PebbleServer) await(t testing.TB, url string) []byte {
 	}
 }
 
-// selfSigned writes a certificate of a server on loopback, and returns a client that
+// ownLoopback returns an address that nobody listens on. Only Linux has more than 127.0.0.1,
+// unless somebody has added them.
+func ownLoopback(t testing.TB) netip.Addr {
+	t.Helper()
+	for range 100 {
+		addr := netip.AddrFrom4([4]byte{127, byte(1 + mathrand.N(254)), byte(mathrand.N(256)), byte(1 + mathrand.N(254))})
+		if runtime.GOOS != "linux" {
+			addr = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+		}
+		l, err := net.Listen("tcp", netip.AddrPortFrom(addr, 14000).String())
+		if err == nil {
+			l.Close()
+			return addr
+		}
+	}
+	t.Fatal("no loopback address is free")
+	return netip.Addr{}
+}
+
+// selfSigned writes a certificate of a server at an address, and returns a client that
 // trusts it.
-func selfSigned(t testing.TB, certFile, keyFile string) *http.Client {
+func selfSigned(t testing.TB, addr netip.Addr, certFile, keyFile string) *http.Client {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -202,7 +229,7 @@ func selfSigned(t testing.TB, certFile, keyFile string) *http.Client {
 		NotBefore:    time.Now().Add(-time.Hour),
 		NotAfter:     time.Now().Add(10 * 365 * 24 * time.Hour),
 		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
+		IPAddresses:  []net.IP{addr.AsSlice()},
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {

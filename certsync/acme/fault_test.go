@@ -1,0 +1,199 @@
+package acme_test
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	legoacme "github.com/go-acme/lego/v4/acme"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/rehost/rehost/certsync"
+	"github.com/rehost/rehost/certsync/acme"
+	"github.com/rehost/rehost/internal/lab"
+)
+
+func TestProblemsOfTheAuthority(t *testing.T) {
+	t.Parallel()
+	p := lab.StartPebble(t, lab.Pebble{})
+	t.Run("blocked name", func(t *testing.T) {
+		t.Parallel()
+		_, err := issuer(t, dnsConfig(t, p)).Issue(t.Context(), certsync.Request{Name: "blocked.example.net"})
+		assert.ErrorContains(t, err, "urn:ietf:params:acme:error:rejectedIdentifier")
+		var problem *legoacme.ProblemDetails
+		assert.ErrorAs(t, err, &problem)
+	})
+	t.Run("wrong answer", func(t *testing.T) {
+		t.Parallel()
+		cfg := config(t, p)
+		cfg.HTTP01 = netip.AddrPortFrom(p.HTTP01.Addr(), 8181)
+		site := &http.Server{Handler: http.NotFoundHandler()} // of a proxy that does not pass on
+		l, err := net.Listen("tcp", p.HTTP01.String())
+		require.NoError(t, err)
+		go site.Serve(l)
+		t.Cleanup(func() { site.Close() })
+		_, err = issuer(t, cfg).Issue(t.Context(), certsync.Request{Name: "senate.example.net"})
+		require.ErrorContains(t, err, "senate.example.net")
+		assert.ErrorContains(t, err, "urn:ietf:params:acme:error:unauthorized")
+		assert.NotContains(t, err.Error(), "\n")
+	})
+	for name, after := range map[string]string{"seconds": "7200", "date": time.Now().Add(2 * time.Hour).UTC().Format(http.TimeFormat)} {
+		t.Run("rate limit in "+name, func(t *testing.T) {
+			t.Parallel()
+			cfg := dnsConfig(t, p)
+			cfg.HTTP = &http.Client{Transport: rateLimit{p.HTTP.Transport, after}}
+			_, err := issuer(t, cfg).Issue(t.Context(), certsync.Request{Name: "senate.example.net"})
+			assert.ErrorContains(t, err, "urn:ietf:params:acme:error:rateLimited")
+			var limit *certsync.RetryError
+			require.ErrorAs(t, err, &limit)
+			assert.InDelta(t, 2, limit.After.Hours(), 0.5)
+		})
+	}
+}
+
+// A rateLimit refuses every order, as Let's Encrypt does.
+type rateLimit struct {
+	base  http.RoundTripper
+	after string
+}
+
+func (r rateLimit) RoundTrip(req *http.Request) (*http.Response, error) {
+	if !strings.Contains(req.URL.Path, "order") {
+		return r.base.RoundTrip(req)
+	}
+	return &http.Response{
+		StatusCode: http.StatusTooManyRequests, Request: req,
+		Header: http.Header{"Retry-After": {r.after}},
+		Body:   readCloser{strings.NewReader(`{"type":"urn:ietf:params:acme:error:rateLimited","detail":"too many certificates"}`)},
+	}, nil
+}
+
+func TestAuthorityIsDown(t *testing.T) {
+	t.Parallel()
+	p := lab.StartPebble(t, lab.Pebble{})
+	cfg := config(t, p)
+	p.Stop()
+	_, err := issuer(t, cfg).Issue(t.Context(), certsync.Request{Name: "senate.example.net"})
+	assert.ErrorContains(t, err, "connection refused")
+	assert.ErrorContains(t, err, strings.TrimSuffix(strings.TrimPrefix(p.Directory, "https://"), "/dir"))
+}
+
+func TestTwoIssuesWaitForEachOther(t *testing.T) {
+	t.Parallel()
+	p := lab.StartPebble(t, lab.Pebble{})
+	cfg := config(t, p)
+	var both sync.WaitGroup
+	for _, name := range []string{"senate.example.net", "mail.example.net"} {
+		both.Go(func() { issue(t, p, cfg, certsync.Request{Name: name}) })
+	}
+	both.Wait()
+	assert.Contains(t, p.Log(), "There are now 1 accounts in memory")
+	assert.NotContains(t, p.Log(), "There are now 2 accounts in memory")
+}
+
+func TestAnotherProcessHasTheLock(t *testing.T) {
+	t.Parallel()
+	path := t.TempDir()
+	f, err := os.Create(filepath.Join(path, ".lock"))
+	require.NoError(t, err)
+	defer f.Close()
+	require.NoError(t, syscall.Flock(int(f.Fd()), syscall.LOCK_EX))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = issuer(t, acme.Config{AcceptTerms: true, Path: path, DNS01: txtProvider{}}).Issue(ctx, certsync.Request{Name: "senate.example.net"})
+	assert.ErrorContains(t, err, "another process has it")
+	assert.ErrorIs(t, err, context.Canceled)
+}
+
+func TestPortIsTaken(t *testing.T) {
+	t.Parallel()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer taken.Close()
+	for name, set := range map[string]func(*acme.Config, netip.AddrPort){
+		"HTTP-01":     func(c *acme.Config, a netip.AddrPort) { c.HTTP01 = a },
+		"TLS-ALPN-01": func(c *acme.Config, a netip.AddrPort) { c.TLSALPN01 = a },
+	} {
+		cfg := acme.Config{Directory: "https://acme.invalid/dir", AcceptTerms: true, Path: t.TempDir()}
+		set(&cfg, netip.MustParseAddrPort(taken.Addr().String()))
+		_, err = issuer(t, cfg).Issue(t.Context(), certsync.Request{Name: "senate.example.net"})
+		assert.ErrorContains(t, err, "address already in use", name)
+	}
+}
+
+func TestCancelledIssueFreesThePort(t *testing.T) {
+	t.Parallel()
+	p := lab.StartPebble(t, lab.Pebble{})
+	cfg := config(t, p)
+	ctx, cancel := context.WithCancel(t.Context())
+	failed := make(chan error, 1)
+	i := issuer(t, cfg)
+	go func() {
+		_, err := i.Issue(ctx, certsync.Request{Name: "senate.example.net"})
+		failed <- err
+	}()
+	// lego sleeps from here on.
+	require.Eventually(t, func() bool { return strings.Contains(p.Log(), "Attempting to validate") }, 30*time.Second, 10*time.Millisecond)
+	response, err := http.Get("http://" + cfg.HTTP01.String() + "/.well-known/acme-challenge/other")
+	require.NoError(t, err)
+	response.Body.Close()
+	assert.Equal(t, http.StatusNotFound, response.StatusCode)
+	cancel()
+	assert.ErrorIs(t, <-failed, context.Canceled)
+	l, err := net.Listen("tcp", cfg.HTTP01.String())
+	require.NoError(t, err)
+	l.Close()
+	b, _ := issue(t, p, cfg, certsync.Request{Name: "senate.example.net"})
+
+	_, err = i.RenewalInfo(ctx, b)
+	assert.ErrorIs(t, err, context.Canceled)
+}
+
+// A silent server takes connections and says nothing.
+func TestCancelledWhileTheAuthorityIsSilent(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	cfg := acme.Config{Directory: "https://" + l.Addr().String() + "/dir", AcceptTerms: true, Path: t.TempDir(), DNS01: txtProvider{}}
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		conn, err := l.Accept()
+		if err == nil {
+			defer conn.Close()
+			cancel()
+			<-t.Context().Done()
+		}
+	}()
+	_, err = issuer(t, cfg).Issue(ctx, certsync.Request{Name: "senate.example.net"})
+	assert.ErrorIs(t, err, context.Canceled)
+}
+
+func TestTLSSolverAnswersNobodyElse(t *testing.T) {
+	t.Parallel()
+	p := lab.StartPebble(t, lab.Pebble{})
+	cfg := config(t, p)
+	cfg.HTTP01, cfg.TLSALPN01 = netip.AddrPort{}, p.TLSALPN01
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		issue(t, p, cfg, certsync.Request{Name: "senate.example.net"})
+	}()
+	awaitListener(t, p.TLSALPN01)
+	conn, err := tls.Dial("tcp", p.TLSALPN01.String(), &tls.Config{InsecureSkipVerify: true, ServerName: "senate.example.net"})
+	if err == nil {
+		conn.Close()
+	}
+	assert.Error(t, err, "a browser must not be served")
+	<-done
+}
