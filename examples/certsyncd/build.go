@@ -88,6 +88,10 @@ func (c *config) issuer() (certsync.Issuer, error) {
 		TLSALPN01:      i.TLSALPN01,
 		Log:            c.log,
 	}
+	var err error
+	if cfg.HTTP, err = trusting(i.CA); err != nil {
+		return nil, err
+	}
 	if i.HMACFile != "" {
 		text, err := os.ReadFile(i.HMACFile)
 		if err != nil {
@@ -132,17 +136,22 @@ func (c *config) source() (certsync.Source, error) {
 	if f.Dir != "" {
 		return &certsync.Dir{Path: f.Dir, Layout: certsync.Layout(f.Layout)}, nil
 	}
-	client := &certsync.Client{URL: f.URL, Layout: certsync.Layout(f.Layout), Plain: f.Plain, Log: c.log}
-	if f.CA != "" {
-		roots, err := pool(f.CA)
-		if err != nil {
-			return nil, err
-		}
-		transport := http.DefaultTransport.(*http.Transport).Clone()
-		transport.TLSClientConfig = &tls.Config{RootCAs: roots}
-		client.HTTP = &http.Client{Transport: transport}
+	client, err := trusting(f.CA)
+	return &certsync.Client{URL: f.URL, Layout: certsync.Layout(f.Layout), HTTP: client, Plain: f.Plain, Log: c.log}, err
+}
+
+// trusting is a client that trusts the roots in a file. "": nil, for the library's own.
+func trusting(ca string) (*http.Client, error) {
+	if ca == "" {
+		return nil, nil
 	}
-	return client, nil
+	roots, err := pool(ca)
+	if err != nil {
+		return nil, err
+	}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.TLSClientConfig = &tls.Config{RootCAs: roots}
+	return &http.Client{Transport: transport}, nil
 }
 
 func pool(path string) (*x509.CertPool, error) {

@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"encoding/pem"
 	"errors"
+	"fmt"
 	"net"
 	"net/mail"
 	"os"
@@ -107,6 +110,45 @@ func TestSamplesMakeBothEnds(t *testing.T) {
 	assert.Equal(t, "senate.example.net", guest.serverName(guest.Daemons[0]))
 }
 
+// TestAPrivateAuthority gets a certificate from a pebble that is trusted for its file only,
+// and wants accounts to be bound to one of its own.
+func TestAPrivateAuthority(t *testing.T) {
+	lab.NeedIsolation(t)
+	const secret = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W"
+	pebble := lab.StartPebble(t, lab.Pebble{ExternalAccounts: map[string]string{"kid-1": secret}})
+	dir := t.TempDir()
+	conn, err := tls.Dial("tcp", strings.TrimSuffix(strings.TrimPrefix(pebble.Directory, "https://"), "/dir"), &tls.Config{InsecureSkipVerify: true})
+	require.NoError(t, err)
+	defer conn.Close()
+	files := map[string]string{
+		"ca.pem": string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: conn.ConnectionState().PeerCertificates[0].Raw})),
+		"hmac":   secret + "\n",
+		"c.toml": fmt.Sprintf(`[issue]
+directory = %q
+ca = "%[2]s/ca.pem"
+accept_terms = true
+account = "%[2]s/account"
+eab_key_id = "kid-1"
+eab_hmac_file = "%[2]s/hmac"
+profile = "default"
+http01 = %[3]q
+[publish]
+dir = "%[2]s/published"
+[[certificate]]
+name = "senate.example.net"
+`, pebble.Directory, dir, pebble.HTTP01),
+	}
+	for name, text := range files {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
+	}
+	require.NoError(t, (&flags{}).issue(t.Context(), []string{filepath.Join(dir, "c.toml")}))
+	c, err := load(filepath.Join(dir, "c.toml"))
+	require.NoError(t, err)
+	b, err := c.published().Fetch(t.Context(), "senate.example.net", certsync.Fingerprint{})
+	require.NoError(t, err)
+	assert.NoError(t, b.Validate(certsync.Policy{Roots: pebble.Pool()}))
+}
+
 // TestNothingOfAnEventGetsIntoTheHeader gives the mail an error of several lines, of which
 // one looks like a header, as what a server answers may.
 func TestNothingOfAnEventGetsIntoTheHeader(t *testing.T) {
@@ -121,7 +163,7 @@ func TestNothingOfAnEventGetsIntoTheHeader(t *testing.T) {
 	assert.Equal(t, "<hostmaster@example.net>", must(m.Header.AddressList("To"))[0].String())
 	assert.Contains(t, m.Header.Get("Subject"), "need a look")
 	assert.Empty(t, m.Header.Get("Bcc"))
-	assert.Contains(t, text, "\nexample.net: no\n    \n    Bcc: x@example.org\n    and ?\nexample.org: a new certificate\n")
+	assert.Contains(t, text, "\n\nexample.net: no?; ?; Bcc: x@example.org; and ?\nexample.org: a new certificate\n")
 }
 
 func must[T any](v T, err error) T {
@@ -159,7 +201,7 @@ func TestShellsTakeTheScript(t *testing.T) {
 	}
 }
 
-// TestTheScriptStartsAndTells gives it an rc.subr that does what NetBSD's does with a
+// TestTheScriptStarts gives it an rc.subr that does what NetBSD's does with a
 // start_cmd, and programs that say how they were called.
 func TestTheScriptStarts(t *testing.T) {
 	dir := t.TempDir()

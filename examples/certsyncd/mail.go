@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/rehost/rehost/certsync"
 	"github.com/rehost/rehost/examples/internal/certconf"
@@ -17,6 +19,8 @@ import (
 // sendMail tells people what happened. The addresses stand in the header alone, where -t
 // finds them: they are no arguments, and nothing of the events gets into the header.
 func sendMail(ctx context.Context, to *certconf.Notify, path string, events []certsync.Event, now time.Time) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
 	argv := []string{cmp.Or(to.Sendmail, "/usr/sbin/sendmail"), "-t", "-i"}
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Stdin = bytes.NewReader(message(to, path, events, now))
@@ -43,11 +47,18 @@ func message(to *certconf.Notify, path string, events []certsync.Event, now time
 	// RFC 3834: no automatic answer to this, please.
 	b.WriteString("Auto-Submitted: auto-generated\nMIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\n")
 	for _, e := range events {
-		line := strings.ToValidUTF8(e.String(), "?")
-		b.WriteString(strings.NewReplacer("\r", "", "\n", "\n    ").Replace(line) + "\n")
+		b.WriteString(strings.Map(printed, e.String()) + "\n")
 	}
 	fmt.Fprintf(&b, "\ncertsyncd status %s shows what is installed.\n", path)
 	return []byte(b.String())
+}
+
+// printed keeps a line one line, and valid: an error may quote what a server has sent.
+func printed(r rune) rune {
+	if unicode.IsControl(r) || r == utf8.RuneError {
+		return '?'
+	}
+	return r
 }
 
 func hostname() string { return cmp.Or(cli.Hostname(), "localhost") }

@@ -27,10 +27,11 @@ On the router, which the names point to, with nginx on port 80 in front of the s
 
     [issue]
     email = "hostmaster@example.net"
-    accept_terms = true                       # of directory; Let's Encrypt without it
+    accept_terms = true                       # of Let's Encrypt, or of directory
     account = "/var/lib/certsyncd/account"    # or where lego --path has one
     http01 = "127.0.0.1:8181"
-    # profile, preferred_chain, key_type, reuse_key, eab_key_id, eab_hmac_file, tls_alpn01
+    # directory, ca, profile, preferred_chain, key_type, reuse_key, eab_key_id,
+    # eab_hmac_file, tls_alpn01
 
     [publish]
     dir = "/var/lib/certsyncd/published"
@@ -49,7 +50,7 @@ and on the guest:
     [fetch]
     url = "http://172.16.1.1:8182/"           # https:// goes anywhere
     plain = ["172.16.1.1/32"]                 # http:// to here alone
-    # or: dir = "/root/.lego/certificates", layout = "pair"
+    # ca; or: dir = "/root/.lego/certificates", layout = "pair"
 
     [install]
     dir = "/etc/certificates"                 # NAME/live/fullchain.pem, privkey.pem,

@@ -29,18 +29,15 @@ func (f *flags) status(ctx context.Context, args []string) error {
 	if f.json {
 		return cli.JSON(all)
 	}
-	for _, part := range []struct {
-		title string
-		list  []certsync.Status
-	}{{"Published:", all.Published}, {"Installed:", all.Installed}} {
-		if all.Published != nil && all.Installed != nil {
-			fmt.Println(part.title)
-		}
-		if part.list == nil {
-			continue
-		}
-		table(part.list)
+	both := all.Published != nil && all.Installed != nil
+	if both {
+		fmt.Println("Published:")
 	}
+	table(all.Published)
+	if both {
+		fmt.Println("\nInstalled:")
+	}
+	table(all.Installed)
 	return nil
 }
 
@@ -75,6 +72,9 @@ func (c *config) status(ctx context.Context) (all statuses, err error) {
 }
 
 func table(list []certsync.Status) {
+	if list == nil {
+		return
+	}
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "NAME\tEXPIRES\tFINGERPRINT\tDAEMONS\tPENDING")
 	for _, s := range list {
@@ -110,8 +110,9 @@ func short(f certsync.Fingerprint) string {
 func day(t time.Time) string { return t.UTC().Format(time.DateOnly) }
 
 const checkHelp = `Check prints what needs somebody, and exits with status 3: a certificate that is not
-there, not as FILE says, or due, and daemons that have yet to be told. It prints nothing,
-and exits with 0, if all is well. It reads files only, so that monitoring may run it often.
+there, not as FILE says, or overdue, what has failed, and daemons that have yet to be told.
+It prints nothing, and exits with 0, if all is well. It reads files only, so that
+monitoring may run it often.
 `
 
 func (f *flags) check(ctx context.Context, args []string) error {
@@ -130,6 +131,9 @@ func (f *flags) check(ctx context.Context, args []string) error {
 		}
 		if s.Due && !s.NotAfter.IsZero() {
 			found.add("%s: it ends %s, and should have been replaced by now", s.Name, day(s.NotAfter))
+		}
+		if late := time.Since(s.RenewAt); !s.RenewAt.IsZero() && late > 24*time.Hour {
+			found.add("%s: due for renewal since %s: nobody has tried", s.Name, day(s.RenewAt))
 		}
 		if len(s.Pending) > 0 {
 			found.add("%s: yet to be told: %s", s.Name, strings.Join(s.Pending, ", "))

@@ -37,6 +37,7 @@ type Issue struct {
 	LocalCA string `toml:"local_ca"` // the directory of an authority of one's own, instead of all below
 
 	Directory      string           `toml:"directory"` // URL; "": Let's Encrypt
+	CA             string           `toml:"ca"`        // a file with the roots to trust there; "": those of the system
 	AcceptTerms    bool             `toml:"accept_terms"`
 	Email          string           `toml:"email"`
 	Account        string           `toml:"account"` // the directory that keeps it, as lego's --path

@@ -128,6 +128,7 @@ func (v *validation) acme(i *Issue) {
 	if i.Directory != "" {
 		v.url("issue.directory", i.Directory, "https")
 	}
+	v.optionalPath("issue.ca", i.CA)
 	if !i.AcceptTerms {
 		v.add("issue.accept_terms", "is not true: read the terms of the authority, and agree to them")
 	}
