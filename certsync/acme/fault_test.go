@@ -28,7 +28,7 @@ func TestProblemsOfTheAuthority(t *testing.T) {
 	p := lab.StartPebble(t, lab.Pebble{})
 	t.Run("blocked name", func(t *testing.T) {
 		t.Parallel()
-		_, err := issuer(t, dnsConfig(t, p)).Issue(t.Context(), certsync.Request{Name: "blocked.example.net"})
+		_, err := issuer(t, dnsConfig(t, p)).Issue(t.Context(), certsync.Request{Name: "blocked.example"})
 		assert.ErrorContains(t, err, "urn:ietf:params:acme:error:rejectedIdentifier")
 		var problem *legoacme.ProblemDetails
 		assert.ErrorAs(t, err, &problem)

@@ -22,16 +22,22 @@ import (
 	"github.com/rehost/rehost/certsync"
 )
 
-// proxyConf renders the sample and wraps the router's proxy block, as a phase has
-// it, into a whole configuration that a test can run: pairs of replacements move it
-// from the router's places and ports to the test's own.
+// proxyConf renders the sample, and a whole configuration with a phase's proxy block.
 func proxyConf(t *testing.T, phase string, replace ...string) (dir, conf string) {
 	t.Helper()
 	dir = sampleDir(t)
-	require.NoError(t, os.Chmod(filepath.Dir(dir), 0o755)) // nginx's workers are another user
-	require.NoError(t, os.Chmod(dir, 0o755))
 	code, _, stderr := migrate(t, dir)
 	require.Equal(t, 0, code, stderr)
+	return dir, nginxConf(t, dir, phase, replace...)
+}
+
+// nginxConf wraps the router's proxy block, as a phase has rendered it, into a whole
+// configuration that a test can run: pairs of replacements move it from the router's
+// places and ports to the test's own.
+func nginxConf(t *testing.T, dir, phase string, replace ...string) string {
+	t.Helper()
+	require.NoError(t, os.Chmod(filepath.Dir(dir), 0o755)) // nginx's workers are another user
+	require.NoError(t, os.Chmod(dir, 0o755))
 	block, err := os.ReadFile(filepath.Join(dir, "out", phase, "ingress/etc/nginx/conf.d/senate.conf"))
 	require.NoError(t, err)
 	location, err := os.ReadFile(filepath.Join(dir, "out/02-both-paths/ingress"+challenges))
@@ -42,9 +48,9 @@ func proxyConf(t *testing.T, phase string, replace ...string) (dir, conf string)
 		block = bytes.ReplaceAll(block, []byte(replace[i]), []byte(replace[i+1]))
 	}
 	block = bytes.ReplaceAll(block, []byte("/var/cache/"), []byte(dir+"/cache-"))
-	conf = filepath.Join(dir, "nginx.conf")
+	conf := filepath.Join(dir, "nginx.conf")
 	require.NoError(t, os.WriteFile(conf, fmt.Appendf(nil, "daemon off;\npid %s/pid;\nerror_log stderr notice;\nevents {}\nhttp {\naccess_log off;\n%s}\n", dir, block), 0o600))
-	return dir, conf
+	return conf
 }
 
 func TestNginxAcceptsTheProxyBlock(t *testing.T) {
