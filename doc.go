@@ -35,6 +35,11 @@
 // chains of its own, in IPv4 and IPv6: it compares, applies in one transaction for each
 // family, removes, verifies, and renders what loads the rules at boot.
 //
+// Package certsync (github.com/rehost/rehost/certsync) renews certificates on one machine
+// and brings them to the daemons of another: chain and key together or neither, validated
+// before anything is touched, each daemon told until it serves the new one. Package
+// certsync/acme beside it gets them from Let's Encrypt.
+//
 // # What holds in all of them
 //
 // A file is read with Open (it exists), started with Create (it must not), or
@@ -55,6 +60,6 @@
 //
 // The program github.com/rehost/rehost/examples/migrate composes the packages:
 // it renders the move of one machine from one file, phase by phase, with a
-// runbook. The programs zonectl, diskmove, tunnel and portfwd beside it are the
-// packages zone, blockcopy, wgpeer and natfwd for the command line.
+// runbook. The programs zonectl, diskmove, tunnel, portfwd and certsyncd beside it are the
+// packages zone, blockcopy, wgpeer, natfwd and certsync for the command line.
 package rehost

@@ -78,9 +78,6 @@ func (c *Client) Fetch(ctx context.Context, name string, have Fingerprint) (*Bun
 	retries := max(cmp.Or(c.Retries, defaultRetries), 0)
 	for wait := firstBackoff; ; wait = min(2*wait, maxBackoff) {
 		b, err := fetch(ctx, base, name, have)
-		if err == nil && b.Fingerprint() == have {
-			return nil, ErrNotModified
-		}
 		failure, passing := errors.AsType[*transientError](err)
 		if !passing || retries == 0 || ctx.Err() != nil {
 			return b, err
@@ -136,9 +133,10 @@ func (c *Client) fetchBundle(ctx context.Context, base *url.URL, name string, ha
 		return nil, err
 	}
 	if _, _, ok := cutDigest(data); !ok {
-		return nil, transient(at, errors.New("it does not begin with a digest"+whatItIs(data)))
+		return nil, transient(failed(at, errors.New("it does not begin with a digest"+whatItIs(data))))
 	}
-	return whole(at, func() (*Bundle, error) { return ParseBundle(name, withoutUser(at), data) })
+	b, err := ParseBundle(name, withoutUser(at), data)
+	return whole(b, have, err)
 }
 
 // fetchCombined asks a web server for the digest, and for the bundle if it is another one.
@@ -151,7 +149,7 @@ func (c *Client) fetchCombined(ctx context.Context, base *url.URL, name string, 
 	digits, _, _ := bytes.Cut(bytes.TrimSpace(line), []byte(" "))
 	want, err := ParseFingerprint(string(digits))
 	if err != nil || want.IsZero() {
-		return nil, transient(at, errors.New("it holds no SHA-256 digest"+whatItIs(line)))
+		return nil, transient(failed(at, errors.New("it holds no SHA-256 digest"+whatItIs(line))))
 	}
 	if want == have {
 		return nil, ErrNotModified
@@ -161,18 +159,16 @@ func (c *Client) fetchCombined(ctx context.Context, base *url.URL, name string, 
 	if err != nil {
 		return nil, err
 	}
-	return whole(at, func() (*Bundle, error) {
-		b, err := ParseBundle(name, withoutUser(at), data)
-		// The digest is the fingerprint, or that of a file which somebody has made by hand.
-		if err == nil && b.Fingerprint() != want && sha256.Sum256(data) != want {
-			err = errors.New("its digest is not the one that lies beside it")
-		}
-		return b, err
-	})
+	b, err := ParseBundle(name, withoutUser(at), data)
+	// The digest is the fingerprint, or that of a file which somebody has made by hand.
+	if err == nil && b.Fingerprint() != want && sha256.Sum256(data) != want {
+		err = failed(at, errors.New("its digest is not the one that lies beside it"))
+	}
+	return whole(b, have, err)
 }
 
 // fetchPair asks a web server for chain and key.
-func (c *Client) fetchPair(ctx context.Context, base *url.URL, name string, _ Fingerprint) (*Bundle, error) {
+func (c *Client) fetchPair(ctx context.Context, base *url.URL, name string, have Fingerprint) (*Bundle, error) {
 	chainAt, keyAt := base.JoinPath(fileName(name)+".crt"), base.JoinPath(fileName(name)+".key")
 	chain, err := c.get(ctx, chainAt, Fingerprint{})
 	if err != nil {
@@ -182,22 +178,18 @@ func (c *Client) fetchPair(ctx context.Context, base *url.URL, name string, _ Fi
 	if err != nil {
 		return nil, err
 	}
-	return whole(chainAt, func() (*Bundle, error) {
-		return ParsePair(name, withoutUser(chainAt), chain, withoutUser(keyAt), key)
-	})
+	b, err := ParsePair(name, withoutUser(chainAt), chain, withoutUser(keyAt), key)
+	return whole(b, have, err)
 }
 
-// whole reads a bundle and checks that the key is the leaf's. If anything is wrong, the
-// publisher may have been at work: the next answer may be good.
-func whole(at *url.URL, parse func() (*Bundle, error)) (*Bundle, error) {
-	b, err := parse()
-	if err == nil {
-		_, err = b.TLS()
+// whole checks a bundle that was read. If anything is wrong, the publisher may have been at
+// work: the next answer may be good.
+func whole(b *Bundle, have Fingerprint, err error) (*Bundle, error) {
+	b, err = checked(b, have, err)
+	if err != nil && err != ErrNotModified {
+		return nil, transient(err) // which says where the bundle is from
 	}
-	if err != nil {
-		return nil, transient(at, err)
-	}
-	return b, nil
+	return b, err
 }
 
 // get does one request, which is conditional if there is something to have.
@@ -218,7 +210,7 @@ func (c *Client) get(ctx context.Context, at *url.URL, have Fingerprint) ([]byte
 		if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 			return nil, failed(at, err) // and will go on to
 		}
-		return nil, transient(at, err)
+		return nil, transient(failed(at, err))
 	}
 	defer resp.Body.Close()
 	limit := cmp.Or(c.MaxSize, defaultMaxSize)
@@ -232,13 +224,13 @@ func (c *Client) get(ctx context.Context, at *url.URL, have Fingerprint) ([]byte
 	case status == http.StatusForbidden:
 		return nil, failed(at, errors.New("the server does not allow this machine to have it (403 Forbidden)"))
 	case status == http.StatusTooManyRequests || status >= 500:
-		failure := transient(at, errors.New(resp.Status))
+		failure := transient(failed(at, errors.New(resp.Status)))
 		failure.retryAfter = retryAfter(resp.Header)
 		return nil, failure
 	case status != http.StatusOK:
 		return nil, failed(at, fmt.Errorf("unexpected status %s", resp.Status))
 	case err != nil: // such as less than Content-Length
-		return nil, transient(at, err)
+		return nil, transient(failed(at, err))
 	case int64(len(body)) > limit:
 		return nil, failed(at, fmt.Errorf("the answer is larger than %d bytes", limit))
 	}
@@ -286,17 +278,12 @@ type transientError struct {
 
 func (e *transientError) Unwrap() error { return e.error }
 
-func transient(at *url.URL, err error) *transientError {
-	return &transientError{error: failed(at, err)}
-}
+func transient(err error) *transientError { return &transientError{error: err} }
 
 // failed says of which URL an error is.
 func failed(at *url.URL, err error) error {
 	if inner, ok := errors.AsType[*url.Error](err); ok {
 		err = inner.Err
-	}
-	if parse, ok := errors.AsType[*ParseError](err); ok && parse.File != "" {
-		return err
 	}
 	return fmt.Errorf("%s: %w", withoutUser(at), err)
 }

@@ -108,8 +108,8 @@ func (p *Publisher) fetch(ctx context.Context, name string, tags []string) (*Bun
 	if err != nil {
 		return nil, have, err
 	}
-	if _, err := b.TLS(); err != nil {
-		return nil, have, fmt.Errorf("%s is not sent: %w", name, err)
+	if err := b.checkKey(); err != nil {
+		return nil, have, fmt.Errorf("not sent: %w", err)
 	}
 	return b, b.Fingerprint(), nil
 }

@@ -87,14 +87,15 @@ func (ca *LocalCA) Roots() *x509.CertPool {
 	return pool
 }
 
-// Issue makes a certificate with a new key.
+// Issue makes a certificate with a new key, for servers and for clients.
 func (ca *LocalCA) Issue(_ context.Context, req Request) (*Bundle, error) {
 	if err := checkName(req.Name); err != nil {
 		return nil, err
 	}
 	template := &x509.Certificate{
-		KeyUsage:    x509.KeyUsageDigitalSignature,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		KeyUsage: x509.KeyUsageDigitalSignature,
+		// A consumer may show it to a Publisher that asks for a client's.
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}
 	for _, domain := range domains(req.Name, req.Domains) {
 		if ip := net.ParseIP(domain); ip != nil {

@@ -82,10 +82,10 @@ ALLOW	deny all;
 `
 
 // The inner location has files of bundles alone: no directories, and nothing hidden, as
-// what Dir has not finished yet is.
+// what Dir has not finished yet is. A "$" would let a name end in a new line.
 const certsFiles = `	open_file_cache off;
 	autoindex off;
-	location ~ "^/certs/([A-Za-z0-9_][A-Za-z0-9._-]*\.(?:pem|sha256|crt|key))$" {
+	location ~ "^/certs/([A-Za-z0-9_][A-Za-z0-9._-]*\.(?:pem|sha256|crt|key))\z" {
 		limit_except GET {
 			deny all;
 		}
@@ -98,12 +98,14 @@ const certsFiles = `	open_file_cache off;
 }
 `
 
-// A temporary file would hold keys.
+// Two headers are set above already. A temporary file would hold keys.
 const certsProxy = `	limit_except GET {
 		deny all;
 	}
 	proxy_pass http://PUBLISHER/;
 	proxy_set_header Host $host;
+	proxy_hide_header Cache-Control;
+	proxy_hide_header X-Content-Type-Options;
 	proxy_cache off;
 	proxy_store off;
 	proxy_max_temp_file_size 0;

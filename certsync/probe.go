@@ -76,13 +76,7 @@ func probe(addr, serverName string, protocol starttls) Probe {
 		if serverName != "" {
 			host = serverName
 		}
-		conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
-		if err != nil {
-			return nil, err // which names the address
-		}
-		defer conn.Close()
-		defer context.AfterFunc(ctx, func() { conn.Close() })()
-		leaf, err := served(ctx, conn, host, protocol)
+		leaf, err := served(ctx, addr, host, protocol)
 		if err != nil && ctx.Err() != nil {
 			err = context.Cause(ctx) // rather than "use of closed network connection"
 		}
@@ -93,18 +87,26 @@ func probe(addr, serverName string, protocol starttls) Probe {
 	}
 }
 
-func served(ctx context.Context, conn net.Conn, host string, protocol starttls) (*x509.Certificate, error) {
+func served(ctx context.Context, addr, host string, protocol starttls) (*x509.Certificate, error) {
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
 	if protocol.begin != nil {
 		t := &talk{conn, bufio.NewReaderSize(conn, maxLine)}
 		if err := protocol.begin(t); err != nil {
 			return nil, err
 		}
-		// What came in the clear would pass for what came by TLS (CVE-2011-0411).
-		if n := t.r.Buffered(); n > 0 {
-			return nil, fmt.Errorf("the server sent %d bytes in the clear after it agreed to STARTTLS", n)
+		// It may not pass for what came by TLS (CVE-2011-0411). Dovecot says here, after its
+		// OK, that it cannot use its certificate.
+		if rest, _ := t.r.Peek(t.r.Buffered()); len(rest) > 0 {
+			return nil, inTheClear(rest)
 		}
 	}
-	secure := tls.Client(conn, &tls.Config{
+	first := &beginning{Conn: conn}
+	secure := tls.Client(first, &tls.Config{
 		ServerName: host, // which crypto/tls does not send if it is an address
 		MinVersion: tls.VersionTLS12,
 		// Nothing is trusted here. The caller compares the leaf with the one that it
@@ -112,6 +114,9 @@ func served(ctx context.Context, conn net.Conn, host string, protocol starttls) 
 		InsecureSkipVerify: true,
 	})
 	if err := secure.HandshakeContext(ctx); err != nil {
+		if _, plain := errors.AsType[tls.RecordHeaderError](err); plain {
+			return nil, inTheClear(first.read)
+		}
 		return nil, fmt.Errorf("TLS handshake: %w", err)
 	}
 	leaf := secure.ConnectionState().PeerCertificates[0]
@@ -126,6 +131,22 @@ func served(ctx context.Context, conn net.Conn, host string, protocol starttls) 
 	return leaf, nil
 }
 
+// A beginning is a connection that keeps the first bytes that it reads.
+type beginning struct {
+	net.Conn
+	read []byte
+}
+
+func (b *beginning) Read(p []byte) (int, error) {
+	n, err := b.Conn.Read(p)
+	b.read = append(b.read, p[:min(n, maxQuoted-len(b.read))]...)
+	return n, err
+}
+
+func inTheClear(text []byte) error {
+	return fmt.Errorf("TLS handshake: the server said in the clear %.*q", maxQuoted, text)
+}
+
 // A talk is the part of a session that is in the clear.
 type talk struct {
 	conn net.Conn
@@ -138,6 +159,9 @@ const (
 	maxLine  = 8 << 10
 	maxLines = 100
 )
+
+// maxQuoted is how much of what a server said an error quotes.
+const maxQuoted = 200
 
 // smtp is RFC 3207, section 4.
 func (t *talk) smtp() error {
@@ -228,7 +252,7 @@ func (t *talk) line(to string) (string, error) {
 	case errors.Is(err, bufio.ErrBufferFull):
 		return "", fmt.Errorf("%s: the answer has a line of more than %d bytes: %.40q…", to, maxLine, line)
 	case errors.Is(err, io.EOF):
-		return "", fmt.Errorf("%s: the server hung up after %.200q", to, line)
+		return "", fmt.Errorf("%s: the server hung up after %.*q", to, maxQuoted, line)
 	case err != nil:
 		return "", fmt.Errorf("%s: %w", to, err)
 	}
@@ -236,5 +260,5 @@ func (t *talk) line(to string) (string, error) {
 }
 
 func refused(to, line string) error {
-	return fmt.Errorf("%s: the server said %.200q", to, line)
+	return fmt.Errorf("%s: the server said %.*q", to, maxQuoted, line)
 }

@@ -66,6 +66,7 @@ mydestination =
 inet_interfaces = 127.0.0.1
 inet_protocols = ipv4
 smtpd_peername_lookup = no
+notify_classes =
 alias_maps =
 alias_database =
 maillog_file = %[1]s/log

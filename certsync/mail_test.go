@@ -1,0 +1,459 @@
+package certsync_test
+
+import (
+	"bufio"
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/rehost/rehost/certsync"
+	"github.com/rehost/rehost/internal/lab"
+)
+
+const mailName = "mail.example.net"
+
+// A mailHost has a consumer that fetches from a router, on loopback.
+type mailHost struct {
+	*certsync.Consumer
+	ca     *certsync.LocalCA
+	router certsync.Dir
+}
+
+func newMailHost(t *testing.T, dir *certsync.Dir, keys certsync.KeyType) *mailHost {
+	t.Helper()
+	lab.NeedIsolation(t)
+	h := &mailHost{router: certsync.Dir{Path: filepath.Join(t.TempDir(), "router")}}
+	var err error
+	h.ca, err = certsync.NewLocalCA(&certsync.LocalCAOptions{KeyType: keys})
+	require.NoError(t, err)
+	loopback := netip.MustParsePrefix("127.0.0.0/8")
+	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	require.NoError(t, err)
+	server := &http.Server{Handler: certsync.Handler(&h.router, certsync.AllowFrom(loopback))}
+	go server.Serve(listener)
+	t.Cleanup(func() { server.Close() })
+	h.Consumer = &certsync.Consumer{
+		Source:       &certsync.Client{URL: "http://" + listener.Addr().String() + "/", Plain: []netip.Prefix{loopback}},
+		Dir:          dir,
+		Certificates: []certsync.Certificate{{Name: mailName}},
+		Policy:       certsync.Policy{Roots: h.ca.Roots()},
+	}
+	h.renew(t)
+	_, err = h.Sync(t.Context())
+	require.NoError(t, err, "before any daemon runs")
+	return h
+}
+
+// renew publishes a new certificate, and returns its leaf.
+func (h *mailHost) renew(t *testing.T) *x509.Certificate {
+	t.Helper()
+	b := issue(t, h.ca, mailName)
+	require.NoError(t, h.router.Install(t.Context(), b))
+	leaf, err := b.Leaf()
+	require.NoError(t, err)
+	return leaf
+}
+
+// live is the path of a file of the version in use.
+func (h *mailHost) live(name string) string {
+	return filepath.Join(h.Dir.Path, mailName, "live", name)
+}
+
+func (h *mailHost) pending(t *testing.T) []string {
+	t.Helper()
+	status, err := h.Status(t.Context())
+	require.NoError(t, err)
+	require.Len(t, status, 1)
+	return status[0].Pending
+}
+
+func (h *mailHost) postfix(t *testing.T, config string) *lab.MailServer {
+	t.Helper()
+	return lab.StartPostfix(t, lab.Postfix{Chain: h.live("combined.pem"), Config: config})
+}
+
+func (h *mailHost) dovecot(t *testing.T) *lab.MailServer {
+	t.Helper()
+	return lab.StartDovecot(t, lab.Dovecot{Chain: h.live("fullchain.pem"), Key: h.live("privkey.pem")})
+}
+
+// mailDaemon is a server as a Consumer knows it.
+func mailDaemon(name string, s *lab.MailServer) certsync.Daemon {
+	starttls := certsync.ProbeSMTP
+	if s.Reload[0] == "doveadm" {
+		starttls = certsync.ProbeIMAP
+	}
+	return certsync.Daemon{
+		Name:   name,
+		Reload: certsync.ReloadCommand(s.Reload...),
+		Probe:  certsync.Probes(starttls(s.Plain.String(), mailName), certsync.ProbeTLS(s.TLS.String(), mailName)),
+	}
+}
+
+// mailServed is the leaf that a daemon serves on all its ports.
+func mailServed(t *testing.T, d certsync.Daemon) *x509.Certificate {
+	t.Helper()
+	leaf, err := d.Probe(t.Context())
+	require.NoError(t, err, d.Name)
+	return leaf
+}
+
+// mailSerials is what another client than the probes sees: openssl.
+func mailSerials(t *testing.T, servers ...*lab.MailServer) []string {
+	t.Helper()
+	lab.Need(t, "openssl")
+	var serials []string
+	for _, s := range servers {
+		protocol := "smtp"
+		if s.Reload[0] == "doveadm" {
+			protocol = "imap"
+		}
+		for _, args := range [][]string{{s.Plain.String(), "-starttls", protocol}, {s.TLS.String()}} {
+			out, err := exec.CommandContext(t.Context(), "openssl", append([]string{"s_client", "-connect"}, args...)...).Output()
+			require.NoError(t, err, "%s", args)
+			x509 := exec.CommandContext(t.Context(), "openssl", "x509", "-noout", "-serial")
+			x509.Stdin = strings.NewReader(string(out))
+			serial, err := x509.Output()
+			require.NoError(t, err)
+			serials = append(serials, strings.TrimSpace(string(serial)))
+		}
+	}
+	return serials
+}
+
+// A mailSession is an IMAP session that is logged in.
+type mailSession struct {
+	conn *tls.Conn
+	r    *bufio.Reader
+}
+
+func newMailSession(t *testing.T, s *lab.MailServer) *mailSession {
+	t.Helper()
+	conn, err := tls.Dial("tcp", s.TLS.String(), &tls.Config{InsecureSkipVerify: true})
+	require.NoError(t, err)
+	t.Cleanup(func() { conn.Close() })
+	session := &mailSession{conn, bufio.NewReader(conn)}
+	session.do(t, "LOGIN who x")
+	session.do(t, "SELECT INBOX")
+	return session
+}
+
+func (s *mailSession) do(t *testing.T, command string) {
+	t.Helper()
+	s.conn.SetDeadline(time.Now().Add(30 * time.Second))
+	_, err := fmt.Fprintf(s.conn, "a %s\r\n", command)
+	require.NoError(t, err)
+	for {
+		line, err := s.r.ReadString('\n')
+		require.NoError(t, err)
+		if strings.HasPrefix(line, "a ") {
+			require.Contains(t, line, "a OK ", command)
+			return
+		}
+	}
+}
+
+func TestMailServersServeWhatWasIssued(t *testing.T) {
+	t.Parallel()
+	h := newMailHost(t, &certsync.Dir{Path: filepath.Join(t.TempDir(), "certs")}, "")
+	combined := h.postfix(t, "")
+	pair := lab.StartPostfix(t, lab.Postfix{Chain: h.live("fullchain.pem"), Key: h.live("privkey.pem")})
+	dovecot := h.dovecot(t)
+	h.Daemons = []certsync.Daemon{mailDaemon("postfix", combined), mailDaemon("postfix-pair", pair), mailDaemon("dovecot", dovecot)}
+	all := []string{"postfix", "postfix-pair", "dovecot"}
+
+	events, err := h.Sync(t.Context())
+	require.NoError(t, err)
+	require.Len(t, events, 1, "nothing is new, but nobody has been told yet")
+	assert.Equal(t, events[0].Old, events[0].New)
+	assert.Equal(t, all, events[0].Daemons)
+
+	session := newMailSession(t, dovecot)
+	for range 2 {
+		before := mailServed(t, h.Daemons[2])
+		leaf := h.renew(t)
+		events, err = h.Sync(t.Context())
+		require.NoError(t, err)
+		require.Len(t, events, 1)
+		assert.NotEqual(t, events[0].Old, events[0].New)
+		assert.Equal(t, all, events[0].Daemons)
+		assert.False(t, leaf.Equal(before))
+		for _, d := range h.Daemons {
+			assert.True(t, leaf.Equal(mailServed(t, d)), d.Name)
+		}
+		serial := fmt.Sprintf("serial=%032X", leaf.SerialNumber)
+		assert.Equal(t, slices.Repeat([]string{serial}, 6), mailSerials(t, combined, pair, dovecot))
+		session.do(t, "NOOP")
+	}
+	events, err = h.Sync(t.Context())
+	require.NoError(t, err)
+	assert.Empty(t, events, "everybody has been told")
+}
+
+// TestMailReloadThatFailsIsPending stops the daemons, as a host does that is being updated.
+func TestMailReloadThatFailsIsPending(t *testing.T) {
+	t.Parallel()
+	h := newMailHost(t, &certsync.Dir{Path: filepath.Join(t.TempDir(), "certs")}, "")
+	postfix, dovecot := h.postfix(t, ""), h.dovecot(t)
+	h.Daemons = []certsync.Daemon{mailDaemon("postfix", postfix), mailDaemon("dovecot", dovecot)}
+	_, err := h.Sync(t.Context())
+	require.NoError(t, err)
+
+	postfix.Stop(t)
+	dovecot.Stop(t)
+	leaf := h.renew(t)
+	for range 2 {
+		_, err = h.Sync(t.Context())
+		require.ErrorContains(t, err, "postfix: reload: postfix -c ") // which says why in its log alone
+		require.ErrorContains(t, err, "dovecot: reload: doveadm -c ")
+		assert.ElementsMatch(t, []string{"postfix", "dovecot"}, h.pending(t))
+	}
+	for program, status := range map[string]int{"postfix": 1, "doveadm": 75} {
+		for _, d := range h.Daemons {
+			var failed *certsync.CommandError
+			require.ErrorAs(t, d.Reload(t.Context()), &failed)
+			var exit *exec.ExitError
+			if require.ErrorAs(t, failed, &exit); failed.Args[0] == program {
+				assert.Equal(t, status, exit.ExitCode(), program)
+			}
+		}
+	}
+
+	dovecot.Start(t)
+	events, err := h.Sync(t.Context())
+	require.Error(t, err)
+	require.Len(t, events, 1)
+	assert.Equal(t, []string{"dovecot"}, events[0].Daemons)
+	assert.Equal(t, []string{"postfix"}, h.pending(t))
+
+	postfix.Start(t)
+	events, err = h.Sync(t.Context())
+	require.NoError(t, err)
+	require.Len(t, events, 1)
+	assert.Equal(t, []string{"postfix"}, events[0].Daemons, "and dovecot is not told twice")
+	assert.Empty(t, h.pending(t))
+	for _, d := range h.Daemons {
+		assert.True(t, leaf.Equal(mailServed(t, d)), d.Name)
+	}
+}
+
+// TestMailReloadThatExitsZeroWithADeadService puts by hand in place what a script might, which
+// both daemons reload without a word, and has the probes find it.
+func TestMailReloadThatExitsZeroWithADeadService(t *testing.T) {
+	t.Parallel()
+	h := newMailHost(t, &certsync.Dir{Path: filepath.Join(t.TempDir(), "certs")}, "")
+	postfix := lab.StartPostfix(t, lab.Postfix{Chain: h.live("fullchain.pem"), Key: h.live("privkey.pem")})
+	dovecot := h.dovecot(t)
+	h.Daemons = []certsync.Daemon{mailDaemon("postfix", postfix), mailDaemon("dovecot", dovecot)}
+	_, err := h.Sync(t.Context())
+	require.NoError(t, err)
+
+	other, err := certsync.NewPrivateKey("")
+	require.NoError(t, err)
+	wants := []string{
+		postfix.Plain.String() + ": STARTTLS: the server said \"454 4.7.0 TLS not available due to local problem\"",
+		dovecot.Plain.String() + ": TLS handshake: the server said in the clear \"* BYE ", // after it agreed to STARTTLS
+	}
+	for _, fault := range []struct {
+		name, file string
+		content    []byte
+	}{
+		{"a page as certificate", "fullchain.pem", []byte("<html><h1>404 Not Found</h1></html>\n")},
+		{"a mismatched pair", "privkey.pem", other.Reveal()},
+	} {
+		good := read(t, h.live(fault.file))
+		require.NoError(t, os.WriteFile(h.live(fault.file), fault.content, 0o600))
+		for i, d := range h.Daemons {
+			require.NoError(t, d.Reload(t.Context()), "%s: %s", fault.name, d.Name)
+			var err error
+			mailEventually(t, func() bool {
+				_, err = d.Probe(t.Context())
+				return err != nil
+			})
+			assert.ErrorContains(t, err, wants[i], "%s: %s", fault.name, d.Name)
+		}
+		require.NoError(t, os.WriteFile(h.live(fault.file), []byte(good), 0o600))
+		for _, d := range h.Daemons {
+			require.NoError(t, d.Reload(t.Context()))
+			mailEventually(t, func() bool {
+				_, err := d.Probe(t.Context())
+				return err == nil
+			})
+		}
+	}
+}
+
+// TestMailServerThatDiesOfAReloadIsToldAgain has a script break what was installed before the daemon reads
+// it. The next run repairs it.
+func TestMailServerThatDiesOfAReloadIsToldAgain(t *testing.T) {
+	t.Parallel()
+	h := newMailHost(t, &certsync.Dir{Path: filepath.Join(t.TempDir(), "certs")}, "")
+	d := mailDaemon("postfix", h.postfix(t, ""))
+	d.Patience = 1100 * time.Millisecond
+	reload := d.Reload
+	d.Reload = func(ctx context.Context) error {
+		if err := os.WriteFile(h.live("combined.pem"), []byte("<html>\n"), 0o600); err != nil {
+			return err
+		}
+		return reload(ctx)
+	}
+	h.Daemons = []certsync.Daemon{d}
+	leaf := h.renew(t)
+	_, err := h.Sync(t.Context())
+	require.ErrorContains(t, err, "postfix: probe: probe 1 of 2: ")
+	require.ErrorContains(t, err, "454 4.7.0 TLS not available")
+
+	h.Daemons[0].Reload = reload
+	events, err := h.Sync(t.Context())
+	require.NoError(t, err)
+	require.Len(t, events, 1)
+	assert.Equal(t, []string{"postfix"}, events[0].Daemons)
+	assert.True(t, leaf.Equal(mailServed(t, d)))
+	assert.Empty(t, h.pending(t))
+}
+
+// TestMailRollbackOfAKeyThatADaemonRefuses has an authority change to keys that the daemon's TLS
+// cannot use: ECDSA where only RSA is configured, and RSA of fewer bits than OpenSSL takes.
+func TestMailRollbackOfAKeyThatADaemonRefuses(t *testing.T) {
+	t.Parallel()
+	h := newMailHost(t, &certsync.Dir{Path: filepath.Join(t.TempDir(), "certs")}, certsync.RSA2048)
+	h.Rollback = true
+	h.Policy.Roots = nil
+	postfix := mailDaemon("postfix", h.postfix(t, "smtpd_tls_protocols = TLSv1.2\nsmtpd_tls_ciphers = high\ntls_high_cipherlist = aRSA"))
+	dovecot := mailDaemon("dovecot", h.dovecot(t))
+	for _, test := range []struct {
+		daemon  certsync.Daemon
+		refused *certsync.Bundle
+		want    string
+	}{
+		{postfix, issue(t, authority(t), mailName), "TLS handshake: remote error: tls: handshake failure"},
+		{dovecot, mailWeakBundle(t), "TLS handshake: "},
+	} {
+		test.daemon.Patience = 1600 * time.Millisecond
+		h.Daemons = []certsync.Daemon{test.daemon}
+		leaf := h.renew(t)
+		_, err := h.Sync(t.Context())
+		require.NoError(t, err, test.daemon.Name)
+
+		require.NoError(t, h.router.Install(t.Context(), test.refused))
+		events, err := h.Sync(t.Context())
+		require.ErrorContains(t, err, test.daemon.Name+": rolled back: probe: ")
+		assert.ErrorContains(t, err, test.want)
+		require.Len(t, events, 1)
+		assert.Equal(t, events[0].Old, events[0].New)
+		assert.True(t, leaf.Equal(mailServed(t, test.daemon)), test.daemon.Name)
+		assert.Empty(t, h.pending(t))
+
+		events, err = h.Sync(t.Context())
+		require.NoError(t, err, "it is not tried again today")
+		require.Len(t, events, 1)
+		assert.True(t, events[0].Warning)
+		assert.Empty(t, events[0].Daemons)
+	}
+}
+
+// mailWeakBundle is one that nobody issues any more.
+func mailWeakBundle(t *testing.T) *certsync.Bundle {
+	t.Helper()
+	keys := make([]*rsa.PrivateKey, 2) // of the leaf and the authority
+	for i, bits := range []int{1024, 2048} {
+		var err error
+		keys[i], err = rsa.GenerateKey(rand.Reader, bits)
+		require.NoError(t, err)
+	}
+	end := time.Now().Add(365 * 24 * time.Hour)
+	ca := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Weak CA"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: end,
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}
+	leaf := &x509.Certificate{
+		SerialNumber: big.NewInt(2), DNSNames: []string{mailName}, NotBefore: ca.NotBefore, NotAfter: end,
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	var chain []byte
+	for i, c := range []*x509.Certificate{leaf, ca} {
+		der, err := x509.CreateCertificate(rand.Reader, c, ca, keys[i].Public(), keys[1])
+		require.NoError(t, err)
+		chain = append(chain, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...)
+	}
+	key, err := certsync.PrivateKeyOf(keys[0])
+	require.NoError(t, err)
+	return &certsync.Bundle{Name: mailName, Chain: chain, Key: key}
+}
+
+// TestMailCombinedFileOfAGroup is for daemons that read one file, digest and all, and for the
+// group that may.
+func TestMailCombinedFileOfAGroup(t *testing.T) {
+	t.Parallel()
+	lab.Need(t, "cat")
+	mail, err := user.LookupGroup("mail")
+	require.NoError(t, err)
+	gid, err := strconv.Atoi(mail.Gid)
+	require.NoError(t, err)
+	dir := t.TempDir()
+	for _, open := range []string{dir, filepath.Dir(dir)} {
+		require.NoError(t, os.Chmod(open, 0o755))
+	}
+	h := newMailHost(t, &certsync.Dir{Path: filepath.Join(dir, "certs"), Layout: certsync.Combined, Group: "mail", Mode: 0o440}, "")
+	path := filepath.Join(h.Dir.Path, mailName+".pem")
+	require.Regexp(t, "^# sha256 [0-9a-f]{64}\n-----BEGIN PRIVATE KEY-----\n", read(t, path))
+	for reader, allowed := range map[int]bool{gid: true, 65534: false} {
+		cat := exec.Command("cat", path)
+		cat.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: uint32(reader)}}
+		assert.Equal(t, allowed, cat.Run() == nil, reader)
+	}
+	https := lab.FreeAddr(t)
+	nginx := lab.StartNginx(t, fmt.Sprintf("server { listen %s ssl; ssl_certificate %s; ssl_certificate_key %[2]s; }", https, path))
+	h.Daemons = []certsync.Daemon{
+		mailDaemon("postfix", lab.StartPostfix(t, lab.Postfix{Chain: path})),
+		mailDaemon("dovecot", lab.StartDovecot(t, lab.Dovecot{Chain: path})),
+		{
+			Name:   "nginx",
+			Reload: certsync.ReloadSignal(filepath.Join(nginx.Dir, "pid"), syscall.SIGHUP),
+			Probe:  certsync.ProbeTLS(https.String(), mailName),
+		},
+	}
+	leaf := h.renew(t)
+	events, err := h.Sync(t.Context())
+	require.NoError(t, err)
+	require.Len(t, events, 1)
+	assert.Equal(t, []string{"postfix", "dovecot", "nginx"}, events[0].Daemons)
+	for _, d := range h.Daemons {
+		assert.True(t, leaf.Equal(mailServed(t, d)), d.Name)
+	}
+	info, err := os.Stat(path)
+	require.NoError(t, err)
+	assert.Equal(t, os.FileMode(0o440), info.Mode())
+}
+
+// mailEventually waits for a real program.
+func mailEventually(t *testing.T, condition func() bool) {
+	t.Helper()
+	for limit := time.Now().Add(30 * time.Second); !condition(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(limit) {
+			t.Fatal("it has not come to pass in half a minute")
+		}
+	}
+}
