@@ -197,3 +197,14 @@ func TestTLSSolverAnswersNobodyElse(t *testing.T) {
 	assert.Error(t, err, "a browser must not be served")
 	<-done
 }
+
+func awaitListener(t testing.TB, addr netip.AddrPort) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		conn, err := net.Dial("tcp", addr.String())
+		if err == nil {
+			conn.Close()
+		}
+		return err == nil
+	}, 20*time.Second, 20*time.Millisecond)
+}
