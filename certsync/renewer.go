@@ -25,6 +25,9 @@ type Renewer struct {
 	Certificates []Certificate
 	// Policy is what each must be. Its Names and Installed are set for each.
 	Policy Policy
+	// Force renews what is not due too, and does not wait after what failed. A failure is
+	// no Warning then.
+	Force bool
 	// State is a file that keeps when each is to be renewed, and what failed. Without it
 	// all is tried at once. Empty: renewals.json in .certsync in the Dir.
 	State string
@@ -215,14 +218,14 @@ func (r *renewRun) renew(ctx context.Context, cert Certificate) {
 	now := time.Now()
 	if leaf != nil {
 		r.schedule(ctx, s, old, leaf)
-		if now.Before(s.At) {
+		if now.Before(s.At) && !r.Force {
 			s.settle()
 			return
 		}
-		event.Warning = leaf.NotAfter.Sub(now) > alarmBefore(leaf.NotBefore, leaf.NotAfter, r.Alarm)
+		event.Warning = !r.Force && leaf.NotAfter.Sub(now) > alarmBefore(leaf.NotBefore, leaf.NotAfter, r.Alarm)
 	}
 	// No wait is longer than a day: what looks longer was written before the clock was set.
-	if wait := s.Retry.Sub(now); wait > 0 && wait <= day {
+	if wait := s.Retry.Sub(now); wait > 0 && wait <= day && !r.Force {
 		event.Err = fmt.Errorf("not tried again before %s: %s", s.Retry.Format(time.RFC3339), s.Problem)
 		r.add(ctx, s, event)
 		return

@@ -282,6 +282,23 @@ func TestDueAtOnce(t *testing.T) {
 }
 
 // A directory that cannot be read is no reason to ask for certificates.
+func TestForceRenewsWhatIsNotDueAndDoesNotWait(t *testing.T) {
+	r, authority := newRenewer(t)
+	require.Equal(t, 1, renewed(t, r))
+	require.Equal(t, 0, renewed(t, r))
+	r.Force = true
+	assert.Equal(t, 1, renewed(t, r))
+	authority.err = errors.New("out of order")
+	events, err := r.Renew(t.Context())
+	assert.ErrorContains(t, err, "out of order", "somebody has asked for it")
+	require.Len(t, events, 1)
+	assert.False(t, events[0].Warning)
+	authority.err = nil
+	assert.Equal(t, 1, renewed(t, r), "without a wait after the failure")
+	r.Force = false
+	assert.Equal(t, 0, renewed(t, r))
+}
+
 func TestDirectoryThatCannotBeRead(t *testing.T) {
 	r, c := newRenewer(t)
 	r.State = filepath.Join(t.TempDir(), "state.json")

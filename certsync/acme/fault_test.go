@@ -28,7 +28,7 @@ func TestProblemsOfTheAuthority(t *testing.T) {
 	p := lab.StartPebble(t, lab.Pebble{})
 	t.Run("blocked name", func(t *testing.T) {
 		t.Parallel()
-		_, err := issuer(t, dnsConfig(t, p)).Issue(t.Context(), certsync.Request{Name: "blocked.example.net"})
+		_, err := issuer(t, dnsConfig(t, p)).Issue(t.Context(), certsync.Request{Name: "blocked.example"})
 		assert.ErrorContains(t, err, "urn:ietf:params:acme:error:rejectedIdentifier")
 		var problem *legoacme.ProblemDetails
 		assert.ErrorAs(t, err, &problem)
@@ -131,10 +131,31 @@ func TestPortIsTaken(t *testing.T) {
 	}
 }
 
+// hang takes connections at an address, says nothing, and tells of the first.
+func hang(t testing.TB, addr netip.AddrPort) (l net.Listener, connected <-chan struct{}) {
+	t.Helper()
+	l, err := net.Listen("tcp", addr.String())
+	require.NoError(t, err)
+	t.Cleanup(func() { l.Close() })
+	first := make(chan struct{})
+	go func() {
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		close(first)
+		<-t.Context().Done()
+	}()
+	return l, first
+}
+
 func TestCancelledIssueFreesThePort(t *testing.T) {
 	t.Parallel()
 	p := lab.StartPebble(t, lab.Pebble{})
+	proxy, validating := hang(t, p.HTTP01)
 	cfg := config(t, p)
+	cfg.HTTP01 = netip.AddrPortFrom(p.HTTP01.Addr(), 8181)
 	ctx, cancel := context.WithCancel(t.Context())
 	failed := make(chan error, 1)
 	i := issuer(t, cfg)
@@ -142,8 +163,7 @@ func TestCancelledIssueFreesThePort(t *testing.T) {
 		_, err := i.Issue(ctx, certsync.Request{Name: "senate.example.net"})
 		failed <- err
 	}()
-	// lego sleeps from here on.
-	require.Eventually(t, func() bool { return strings.Contains(p.Log(), "Attempting to validate") }, 30*time.Second, 10*time.Millisecond)
+	<-validating // lego polls, and sleeps
 	response, err := http.Get("http://" + cfg.HTTP01.String() + "/.well-known/acme-challenge/other")
 	require.NoError(t, err)
 	response.Body.Close()
@@ -153,47 +173,51 @@ func TestCancelledIssueFreesThePort(t *testing.T) {
 	l, err := net.Listen("tcp", cfg.HTTP01.String())
 	require.NoError(t, err)
 	l.Close()
+	proxy.Close()
+	cfg.HTTP01 = p.HTTP01
 	b, _ := issue(t, p, cfg, certsync.Request{Name: "senate.example.net"})
 
 	_, err = i.RenewalInfo(ctx, b)
 	assert.ErrorIs(t, err, context.Canceled)
 }
 
-// A silent server takes connections and says nothing.
 func TestCancelledWhileTheAuthorityIsSilent(t *testing.T) {
 	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close()
-	cfg := acme.Config{Directory: "https://" + l.Addr().String() + "/dir", AcceptTerms: true, Path: t.TempDir(), DNS01: txtProvider{}}
+	authority, asked := hang(t, netip.MustParseAddrPort("127.0.0.1:0"))
+	cfg := acme.Config{Directory: "https://" + authority.Addr().String() + "/dir", AcceptTerms: true, Path: t.TempDir(), DNS01: txtProvider{}}
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
-		conn, err := l.Accept()
-		if err == nil {
-			defer conn.Close()
-			cancel()
-			<-t.Context().Done()
-		}
+		<-asked
+		cancel()
 	}()
-	_, err = issuer(t, cfg).Issue(ctx, certsync.Request{Name: "senate.example.net"})
+	_, err := issuer(t, cfg).Issue(ctx, certsync.Request{Name: "senate.example.net"})
 	assert.ErrorIs(t, err, context.Canceled)
 }
 
 func TestTLSSolverAnswersNobodyElse(t *testing.T) {
 	t.Parallel()
 	p := lab.StartPebble(t, lab.Pebble{})
+	_, validating := hang(t, p.TLSALPN01)
 	cfg := config(t, p)
-	cfg.HTTP01, cfg.TLSALPN01 = netip.AddrPort{}, p.TLSALPN01
-	done := make(chan struct{})
+	cfg.HTTP01, cfg.TLSALPN01 = netip.AddrPort{}, netip.AddrPortFrom(p.TLSALPN01.Addr(), 8443)
+	ctx, cancel := context.WithCancel(t.Context())
+	failed := make(chan error, 1)
 	go func() {
-		defer close(done)
-		issue(t, p, cfg, certsync.Request{Name: "senate.example.net"})
+		_, err := issuer(t, cfg).Issue(ctx, certsync.Request{Name: "senate.example.net"})
+		failed <- err
 	}()
-	awaitListener(t, p.TLSALPN01)
-	conn, err := tls.Dial("tcp", p.TLSALPN01.String(), &tls.Config{InsecureSkipVerify: true, ServerName: "senate.example.net"})
-	if err == nil {
-		conn.Close()
+	<-validating
+	for protocol, ok := range map[string]bool{"acme-tls/1": true, "http/1.1": false, "": false} {
+		client := &tls.Config{InsecureSkipVerify: true, ServerName: "senate.example.net"}
+		if protocol != "" {
+			client.NextProtos = []string{protocol}
+		}
+		conn, err := tls.Dial("tcp", cfg.TLSALPN01.String(), client)
+		assert.Equal(t, ok, err == nil, "%q: %v", protocol, err)
+		if err == nil {
+			conn.Close()
+		}
 	}
-	assert.Error(t, err, "a browser must not be served")
-	<-done
+	cancel()
+	assert.ErrorIs(t, <-failed, context.Canceled)
 }

@@ -59,9 +59,13 @@ func bothPaths(m *move.Move, ms *machines) (phase, error) {
 			Check: slices.Concat(reachable(m, m.Router.Address), reachable(m, m.Guest.Old.Address))},
 	}
 	if web := proxied(m); len(web) > 0 {
+		solver, err := challengeLocation(m, ms)
+		if err != nil {
+			return phase{}, err
+		}
 		steps = append(steps, step{Title: "The web site", Host: router,
 			Do:    "nginx answers for " + strings.Join(allNames(web), " and ") + " and asks the guest, with the visitor's address in X-Real-IP and X-Forwarded-For.",
-			Files: []rendered{ms.create(router, "/etc/nginx/conf.d/"+guest+".conf", proxyBlock(m, web))},
+			Files: []rendered{solver, ms.create(router, sitesPath(m), proxyBlock(m, web, false))},
 			Run:   []string{"nginx -t && nginx -s reload"},
 			Check: []string{fmt.Sprintf("`curl -sI -H 'Host: %s' http://%s/` is answered by the guest.", web[0].Names[0], m.Router.Address)}})
 	}
@@ -70,7 +74,7 @@ func bothPaths(m *move.Move, ms *machines) (phase, error) {
 		Steps: steps,
 		Back: []string{
 			fmt.Sprintf("On %s: `/etc/rc.d/pf stop`, and put rc.conf, pf.conf and ifconfig.%s back. The default route was never touched.", guest, m.Tunnel.Iface),
-			fmt.Sprintf("On %s: `%s`, remove the script and its link, remove the nginx file and reload nginx. Nobody knows this path yet.", router, runHook(m, "stop")),
+			fmt.Sprintf("On %s: `%s`, remove the script and its link, remove the two nginx files and reload nginx. Nobody knows this path yet.", router, runHook(m, "stop")),
 		}}, nil
 }
 

@@ -30,7 +30,7 @@ func check(m *move.Move, _ *machines) (phase, error) {
 	if certificates := certificateProbes(m); len(certificates) > 0 {
 		steps = append(steps, step{Title: "The certificates that are served", Host: router,
 			Do: "Through the tunnel, since a reload that exits 0 proves nothing.", Run: commandsOf(certificates),
-			Check: []string{"Each shows the new date."}})
+			Check: []string{"Each shows the new date.", "On both machines, `certsyncd check " + certsyncdPath + "` prints nothing."}})
 	}
 	steps = append(steps,
 		step{Title: "Mail leaves", Host: router, Do: "Ask a mail server that is not yours.",

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/rehost/rehost/bhyve"
+	"github.com/rehost/rehost/examples/internal/certconf"
 	"github.com/rehost/rehost/examples/internal/move"
 	"github.com/rehost/rehost/internal/textfile"
 	"github.com/rehost/rehost/netbsdcfg"
@@ -74,6 +75,7 @@ const (
 	fragment // nothing reads it, but one that is there is replaced
 	nginxFile
 	vmBhyve
+	certsyncdFile
 	zoneFile
 )
 
@@ -95,6 +97,8 @@ func kindOf(m *move.Move, host, file string) kind {
 		return wireGuard
 	case host == m.Router.Name && file == "etc/network/interfaces.d/"+m.Tunnel.Iface:
 		return fragment
+	case "/"+file == certsyncdPath:
+		return certsyncdFile
 	case strings.Contains(file, "/nginx/"):
 		return nginxFile
 	}
@@ -177,6 +181,10 @@ func (ms *machines) checkFile(m *move.Move, name string) netbsdcfg.Problems {
 		return problemsOf(wgpeer.Parse(name, data))
 	case nginxFile:
 		return checkNginx(name, data)
+	case certsyncdFile:
+		if _, err := certconf.Load(name, data); err != nil {
+			return netbsdcfg.Problems{{File: name, Severity: netbsdcfg.Error, Message: err.Error()}}
+		}
 	}
 	return nil // the guest's network files are checked together
 }

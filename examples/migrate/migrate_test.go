@@ -272,7 +272,9 @@ func TestRunbookFollowsTheMove(t *testing.T) {
 		{"a service with udp only", []string{"[\"tcp\", \"udp\"]\nport = 53", "[\"udp\"]\nport = 123"},
 			[]string{"udp port 123 of 203.0.113.63 answers a client of its own"}, []string{"nc -vz -w 5 203.0.113.63 123"}},
 		{"no proxy, no forward", []string{`via = "proxy"`, `via = "tunnel"`, `via = "forward"`, `via = "tunnel"`},
-			nil, []string{"nginx/conf.d", "nc -vz -w 5 203", "The same with"}},
+			[]string{"03-certificates/ingress/etc/nginx/snippets/certsync.conf"}, []string{"nginx/conf.d", "nc -vz -w 5 203", "The same with", "nginx was told"}},
+		{"a daemon that nobody knows here", []string{`name = "dovecot"`, `name = "courier"`},
+			[]string{"Add to the configuration of courier:"}, []string{"10-ssl.conf"}},
 		{"no upgrade", []string{`from = "9.0"`, `from = "10.1"`}, []string{"### 1.2 The guest's key"}, []string{"sysupgrade"}},
 	}
 	for _, tt := range tests {
@@ -365,6 +367,7 @@ func TestRCConfDiffersOnlyInTheLinesNamed(t *testing.T) {
 	code, _, stderr := migrate(t, dir)
 	require.Equal(t, 0, code, stderr)
 	assert.Equal(t, []string{"+pf=YES"}, changedLines(t, filepath.Join(dir, "out/diffs/02-both-paths/senate/etc/rc.conf.diff")))
+	assert.Equal(t, []string{"+certsyncd=YES"}, changedLines(t, filepath.Join(dir, "out/diffs/03-certificates/senate/etc/rc.conf.diff")))
 	line := "defaultroute=\"198.51.100.1\"\t# the provider's; ask before changing -- jw"
 	assert.Equal(t, []string{"-" + line, "+#" + line, "-pf=YES", "+pf=NO"},
 		changedLines(t, filepath.Join(dir, "out/diffs/06-first-boot/senate/etc/rc.conf.diff")))
@@ -419,7 +422,7 @@ func TestDiffsApply(t *testing.T) {
 	code, _, stderr := migrate(t, dir)
 	require.Equal(t, 0, code, stderr)
 	for _, file := range []string{"rc.conf", "ifconfig.vioif0"} {
-		for _, phase := range []string{"02-both-paths", "06-first-boot"} {
+		for _, phase := range []string{"02-both-paths", "03-certificates", "06-first-boot"} {
 			diff := filepath.Join(dir, "out/diffs", phase, "senate/etc", file+".diff")
 			if _, err := os.Stat(diff); err != nil {
 				continue

@@ -2,8 +2,10 @@ package main
 
 import (
 	"fmt"
+	"path"
 	"strings"
 
+	"github.com/rehost/rehost/certsync"
 	"github.com/rehost/rehost/examples/internal/move"
 	"github.com/rehost/rehost/netbsdcfg"
 )
@@ -27,26 +29,40 @@ func allNames(services []move.Service) []string {
 	return names
 }
 
+// challenges is where the location lies that passes challenges on to the solver, for
+// nginx's server blocks to include.
+const challenges = "/etc/nginx/snippets/certsync.conf"
+
+// challengeLocation renders it.
+func challengeLocation(m *move.Move, ms *machines) (rendered, error) {
+	o, err := certsync.Nginx(certsync.NginxOptions{Path: challenges, Solver: m.Router.Solver})
+	if err != nil {
+		return rendered{}, m.Problem("router.solver", "%v", err)
+	}
+	return ms.create(m.Router.Name, o.Path, o.Data), nil
+}
+
 // proxyBlock renders the router's nginx configuration: one caching server block
-// per service. The router is the first proxy that a visitor meets, so what the
-// visitor claims in these headers is replaced, not extended.
-func proxyBlock(m *move.Move, services []move.Service) []byte {
+// per service, which speaks TLS too when there is a certificate. The router is the
+// first proxy that a visitor meets, so what the visitor claims in these headers is
+// replaced, not extended.
+func proxyBlock(m *move.Move, services []move.Service, overTLS bool) []byte {
 	var b strings.Builder
 	guest := m.Guest.Name
 	fmt.Fprintf(&b, "# The web sites of %s, reached through the tunnel.\n", guest)
 	fmt.Fprintf(&b, "proxy_cache_path /var/cache/nginx-%s keys_zone=%s:10m max_size=1g inactive=1h use_temp_path=off;\n", guest, guest)
 	for _, s := range services {
+		tls := ""
+		if c, ok := m.CertificateFor(s.Names); ok && overTLS {
+			live := path.Join(nginxCertificates, c.Name, "live")
+			tls = fmt.Sprintf("\tlisten 443 ssl;\n\tlisten [::]:443 ssl;\n\tssl_certificate %[1]s/fullchain.pem;\n\tssl_certificate_key %[1]s/privkey.pem;\n", live)
+		}
 		fmt.Fprintf(&b, `
 server {
 	listen 80;
 	listen [::]:80;
-	server_name %s;
-
-	# The solver wants the name that was asked for.
-	location /.well-known/acme-challenge/ {
-		proxy_pass http://%s;
-		proxy_set_header Host $host;
-	}
+%s	server_name %s;
+	include %s;
 
 	location / {
 		proxy_pass http://%s:%d;
@@ -60,7 +76,7 @@ server {
 		proxy_cache_use_stale error timeout updating;
 	}
 }
-`, strings.Join(s.Names, " "), m.Router.Solver, m.Tunnel.Guest.Addr(true), s.Port, guest)
+`, tls, strings.Join(s.Names, " "), challenges, m.Tunnel.Guest.Addr(true), s.Port, guest)
 	}
 	return []byte(b.String())
 }

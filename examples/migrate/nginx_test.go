@@ -18,37 +18,66 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/rehost/rehost/certsync"
 )
 
-// proxyConf renders the sample and wraps the router's proxy block into a whole
-// configuration that a test can run: pairs of replacements move it from the
-// router's places and ports to the test's own.
-func proxyConf(t *testing.T, replace ...string) (dir, conf string) {
+// proxyConf renders the sample, and a whole configuration with a phase's proxy block.
+func proxyConf(t *testing.T, phase string, replace ...string) (dir, conf string) {
 	t.Helper()
 	dir = sampleDir(t)
-	require.NoError(t, os.Chmod(filepath.Dir(dir), 0o755)) // nginx's workers are another user
-	require.NoError(t, os.Chmod(dir, 0o755))
 	code, _, stderr := migrate(t, dir)
 	require.Equal(t, 0, code, stderr)
-	block, err := os.ReadFile(filepath.Join(dir, "out/02-both-paths/ingress/etc/nginx/conf.d/senate.conf"))
+	return dir, nginxConf(t, dir, phase, replace...)
+}
+
+// nginxConf wraps the router's proxy block, as a phase has rendered it, into a whole
+// configuration that a test can run: pairs of replacements move it from the router's
+// places and ports to the test's own.
+func nginxConf(t *testing.T, dir, phase string, replace ...string) string {
+	t.Helper()
+	require.NoError(t, os.Chmod(filepath.Dir(dir), 0o755)) // nginx's workers are another user
+	require.NoError(t, os.Chmod(dir, 0o755))
+	block, err := os.ReadFile(filepath.Join(dir, "out", phase, "ingress/etc/nginx/conf.d/senate.conf"))
 	require.NoError(t, err)
+	location, err := os.ReadFile(filepath.Join(dir, "out/02-both-paths/ingress"+challenges))
+	require.NoError(t, err)
+	block = bytes.ReplaceAll(block, []byte("include "+challenges+";"), location)
 	for i := 0; i < len(replace); i += 2 {
 		require.Contains(t, string(block), replace[i])
 		block = bytes.ReplaceAll(block, []byte(replace[i]), []byte(replace[i+1]))
 	}
 	block = bytes.ReplaceAll(block, []byte("/var/cache/"), []byte(dir+"/cache-"))
-	conf = filepath.Join(dir, "nginx.conf")
+	conf := filepath.Join(dir, "nginx.conf")
 	require.NoError(t, os.WriteFile(conf, fmt.Appendf(nil, "daemon off;\npid %s/pid;\nerror_log stderr notice;\nevents {}\nhttp {\naccess_log off;\n%s}\n", dir, block), 0o600))
-	return dir, conf
+	return conf
 }
 
 func TestNginxAcceptsTheProxyBlock(t *testing.T) {
 	program := lookPath(t, "nginx")
-	dir, conf := proxyConf(t)
-	out, err := exec.CommandContext(t.Context(), program, "-t", "-p", dir, "-c", conf).CombinedOutput()
-	assert.NoError(t, err, "%s", out)
-	assert.Contains(t, string(out), "test is successful")
-	assert.NotContains(t, string(out), "[warn]")
+	for _, phase := range []string{"02-both-paths", "03-certificates"} {
+		dir, conf := proxyConf(t, phase, siteFiles(t, phase)...)
+		out, err := exec.CommandContext(t.Context(), program, "-t", "-p", dir, "-c", conf).CombinedOutput()
+		assert.NoError(t, err, "%s", out)
+		assert.Contains(t, string(out), "test is successful")
+		assert.NotContains(t, string(out), "[warn]")
+	}
+}
+
+// siteFiles are the replacements that lead nginx to a certificate of a test's own, where
+// the phase has one.
+func siteFiles(t *testing.T, phase string) []string {
+	t.Helper()
+	if phase == "02-both-paths" {
+		return nil
+	}
+	dir := certsync.Dir{Path: filepath.Join(t.TempDir(), "nginx")}
+	ca, err := certsync.NewLocalCA(nil)
+	require.NoError(t, err)
+	b, err := ca.Issue(t.Context(), certsync.Request{Name: "senate.example.net", Domains: []string{"example.net", "www.example.net"}})
+	require.NoError(t, err)
+	require.NoError(t, dir.Install(t.Context(), b))
+	return []string{nginxCertificates, dir.Path}
 }
 
 // TestNginxPassesTheVisitorOn runs nginx with the rendered block between a
@@ -67,7 +96,7 @@ func TestNginxPassesTheVisitorOn(t *testing.T) {
 	}))
 	defer solver.Close()
 	socket := filepath.Join(t.TempDir(), "nginx.sock")
-	dir, conf := proxyConf(t,
+	dir, conf := proxyConf(t, "02-both-paths",
 		"listen 80;", "listen unix:"+socket+";", "\tlisten [::]:80;\n", "set_real_ip_from unix:; real_ip_header X-Test-Visitor;",
 		"http://172.16.1.4:80", site.URL, "http://127.0.0.1:8181", solver.URL)
 

@@ -28,7 +28,9 @@ type Command struct {
 	Args  string // the names of its arguments, all of which it needs
 	Help  string
 	Flags func(*flag.FlagSet) // defines its flags; nil: it has none
-	Run   func(ctx context.Context, args []string) error
+	// Hangup leaves SIGHUP to the command, as daemons have it, where it ends others.
+	Hangup bool
+	Run    func(ctx context.Context, args []string) error
 }
 
 // ErrDiffers is the error of a command that has found, and said, that something is not
@@ -58,7 +60,8 @@ Flags stand before the arguments. Exit status: 0 done, 1 failed, 2 wrong usage,
 // off. The second time it is.
 func (p Program) Main() {
 	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
-	if !signal.Ignored(syscall.SIGHUP) { // as nohup(1) has it
+	command, _ := p.command(os.Args[1:])
+	if !command.Hangup && !signal.Ignored(syscall.SIGHUP) { // as nohup(1) has it
 		signals = append(signals, syscall.SIGHUP)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), signals...)
@@ -75,15 +78,15 @@ func (p Program) run(ctx context.Context, args []string) int {
 		fmt.Print(p.Help, statuses)
 		return 0
 	}
-	i := slices.IndexFunc(p.Commands, func(c Command) bool { return c.Name == args[0] })
-	if i < 0 {
+	command, known := p.command(args)
+	if !known {
 		fmt.Fprintf(os.Stderr, "%s: unknown command %q; %[1]s -h tells more\n", p.Name, args[0])
 		return 2
 	}
 	title := p.Name + " " + args[0]
-	rest, err := p.Commands[i].parse(title, args[1:])
+	rest, err := command.parse(title, args[1:])
 	if err == nil {
-		err = p.Commands[i].Run(ctx, rest)
+		err = command.Run(ctx, rest)
 	}
 	_, wrong := errors.AsType[WrongUsage](err)
 	switch {
@@ -97,6 +100,16 @@ func (p Program) run(ctx context.Context, args []string) int {
 	}
 	fmt.Fprintf(os.Stderr, "%s: %v\n", title, err)
 	return 1
+}
+
+// command is the one that the arguments begin with.
+func (p Program) command(args []string) (Command, bool) {
+	for _, c := range p.Commands {
+		if len(args) > 0 && args[0] == c.Name {
+			return c, true
+		}
+	}
+	return Command{}, false
 }
 
 func (c Command) parse(title string, args []string) ([]string, error) {

@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"github.com/rehost/rehost/examples/internal/tomlfile"
 )
 
 // A Move is a whole move file.
@@ -20,8 +22,11 @@ type Move struct {
 	Tunnel     Tunnel     `toml:"tunnel"`
 	Services   []Service  `toml:"service"`
 
-	file   string
-	places map[string]place
+	Handover     Handover      `toml:"certificates"`
+	Certificates []Certificate `toml:"certificate"`
+	Daemons      []Daemon      `toml:"daemon"`
+
+	file *tomlfile.File
 }
 
 // A DNS is the zone of the domain, of which the guest is the primary.
@@ -153,6 +158,62 @@ type Service struct {
 	Names   []string       `toml:"names"`
 	Sources []netip.Prefix `toml:"sources"` // who is forwarded; none: everybody
 }
+
+// A Handover is how the router gets certificates, and the guest gets them from it.
+type Handover struct {
+	Directory   string `toml:"directory"` // of the authority; "": Let's Encrypt
+	AcceptTerms bool   `toml:"accept_terms"`
+	Email       string `toml:"email"` // of the account, and who gets a mail when something is new
+	Port        uint16 `toml:"port"`  // of the router's address in the tunnel
+	Group       string `toml:"group"` // on the guest, that may read them
+}
+
+// A Certificate is one that the router gets and the guest installs.
+type Certificate struct {
+	Name    string   `toml:"name"`
+	Domains []string `toml:"domains"` // nil: Name
+}
+
+// Covers returns the domains.
+func (c Certificate) Covers() []string {
+	if c.Domains == nil {
+		return []string{c.Name}
+	}
+	return c.Domains
+}
+
+// CertificateFor returns the first certificate that covers all the names.
+func (m *Move) CertificateFor(names []string) (Certificate, bool) {
+	for _, c := range m.Certificates {
+		missing := func(name string) bool { return !slices.Contains(c.Covers(), name) }
+		if !slices.ContainsFunc(names, missing) {
+			return c, true
+		}
+	}
+	return Certificate{}, false
+}
+
+// A Daemon of the guest serves certificates.
+type Daemon struct {
+	Name         string   `toml:"name"`
+	Certificates []string `toml:"certificates"`
+	Reload       []string `toml:"reload"`   // a program and its arguments
+	Services     []string `toml:"services"` // where it is asked which certificate it serves
+}
+
+// Probes are the ports at which the daemon is asked for its certificate.
+func (m *Move) Probes(d Daemon) []string {
+	var probes []string
+	for _, s := range m.Services {
+		if slices.Contains(d.Services, s.Name) {
+			probes = append(probes, fmt.Sprintf("%s://127.0.0.1:%d", probeSchemes[s.Port], s.Port))
+		}
+	}
+	return probes
+}
+
+// probeSchemes are how ports begin TLS: at once, or after STARTTLS.
+var probeSchemes = map[uint16]string{25: "smtp", 587: "smtp", 143: "imap", 443: "tls", 465: "tls", 993: "tls", 995: "tls"}
 
 // Protos returns the transport protocols that the services use, sorted.
 func (m *Move) Protos() []string {

@@ -53,6 +53,7 @@ func (m *Move) validate() textfile.Problems {
 	if len(m.Services) == 0 {
 		v.add("service", "is missing: say what the guest serves, and how it is reached")
 	}
+	v.certificates()
 	v.problems.Sort()
 	return v.problems
 }
