@@ -217,3 +217,15 @@ func TestAMixedPairIsMendedWithoutTheSource(t *testing.T) {
 		})
 	}
 }
+
+// What a server says stays on its line, and moves no cursor.
+func TestAnErrorIsOneLine(t *testing.T) {
+	g := newGuest(t, nil)
+	g.source.err = errors.New("454 no\r\n\x1b[2Jexample.net: all is well\u009b")
+	events, err := g.Sync(t.Context())
+	require.Error(t, err)
+	for _, text := range []string{events[0].String(), g.status(t).Problem} {
+		assert.Contains(t, text, "454 no ;  [2Jexample.net: all is well ")
+		assert.NotContains(t, text, "\x1b")
+	}
+}
