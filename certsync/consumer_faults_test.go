@@ -229,3 +229,26 @@ func TestAnErrorIsOneLine(t *testing.T) {
 		assert.NotContains(t, text, "\x1b")
 	}
 }
+
+// What is changed between two runs is put right by the second, by content, owner and mode.
+func TestAChangeOfModeIsSeen(t *testing.T) {
+	g := newGuest(t, nil)
+	_, err := g.Sync(t.Context())
+	require.NoError(t, err)
+	_, err = g.Sync(t.Context())
+	require.NoError(t, err)
+	for _, file := range []string{".", "live", "live/privkey.pem"} {
+		path := filepath.Join(g.Dir.Path, "example.net", file)
+		before, err := os.Stat(path)
+		require.NoError(t, err)
+		require.NoError(t, os.Chmod(path, before.Mode().Perm()|0o004))
+		_, err = g.Sync(t.Context())
+		require.NoError(t, err)
+		after, err := os.Stat(path)
+		require.NoError(t, err)
+		assert.Equal(t, before.Mode(), after.Mode(), file)
+		_, err = g.Sync(t.Context())
+		require.NoError(t, err)
+	}
+	assert.Equal(t, 4, g.server.reloads, "once each")
+}
