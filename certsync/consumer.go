@@ -34,7 +34,8 @@ type Consumer struct {
 	// rolled back.
 	Force bool
 	// State is a file that keeps what the daemons were told. Empty: state.json in
-	// .certsync in the Dir.
+	// .certsync in the Dir. Consumers that share a Dir and have not the same certificates and
+	// daemons need one each.
 	State string
 	// Interval is the time between two runs of Run, more or less a tenth. 0: an hour. What
 	// failed is tried again after a minute, then after two, and so on.
@@ -47,7 +48,8 @@ type Consumer struct {
 	// to signal.Notify. Nil: never.
 	Wake <-chan os.Signal
 	// Notify gets the events of a run if one of them is more than a Warning. An error that
-	// stays is told once a day. Nil: nobody.
+	// stays is told once a day. Its context, like that of a Reload, ends after five minutes.
+	// Nil: nobody.
 	Notify func(ctx context.Context, events []Event) error
 	// Log gets every event. Nil: nobody.
 	Log *slog.Logger
@@ -135,7 +137,7 @@ func (c *Consumer) statePath() string {
 
 // consumerState is what survives a run.
 type consumerState struct {
-	Checked  time.Time                         `json:"checked"`            // when the last run ended
+	Checked  time.Time                         `json:"checked"`            // when the last whole run ended
 	Told     map[string]map[string]Fingerprint `json:"told"`               // by daemon and certificate
 	Rejected map[string]rejection              `json:"rejected,omitempty"` // by certificate
 	Failures map[string]failure                `json:"failures,omitempty"` // by certificate
@@ -168,6 +170,10 @@ type failure struct {
 // have been at fault, and the old certificate ends.
 const rejectedFor = 24 * time.Hour
 
+// hookTimeout ends a reload or a Notify that hangs: the next certificate must not wait for
+// it.
+const hookTimeout = 5 * time.Minute
+
 // A syncRun is one run of Sync.
 type syncRun struct {
 	*Consumer
@@ -194,27 +200,23 @@ func (r *syncRun) fail(name string, err error, warning bool) {
 	e.Err = errors.Join(e.Err, err)
 }
 
-// update makes one certificate the source's.
+// update makes one certificate the source's. If there is none to be had, what is wrong with
+// the files is put right all the same.
 func (r *syncRun) update(ctx context.Context, cert Certificate) {
 	have, sound := r.look(ctx, cert.Name)
 	r.installed[cert.Name] = have
-	b, err := r.Source.Fetch(ctx, cert.Name, have)
-	same := errors.Is(err, ErrNotModified) && !have.IsZero() || err == nil && b.Fingerprint() == have
-	switch {
-	case same && sound:
-		if r.left(cert.Name) <= 0 {
-			r.fail(cert.Name, fmt.Errorf("it ends %s, and the source has no newer one", r.state.Known[cert.Name].NotAfter.Format(time.RFC3339)), false)
-		}
-		return
-	case same: // somebody has changed its owner or mode, or a crash has left half a step
-		b, err = r.Dir.Fetch(ctx, cert.Name, Fingerprint{})
-	}
+	b, err := r.offered(ctx, cert.Name, have)
 	if err != nil {
 		r.fail(cert.Name, err, r.left(cert.Name) > 0)
-		return
 	}
-	if rej := r.state.Rejected[cert.Name]; rej.Fingerprint == b.Fingerprint() && time.Now().Before(rej.Until) && !r.Force {
-		r.fail(cert.Name, fmt.Errorf("the new certificate was rolled back, and is not tried again before %s", rej.Until.Format(time.RFC3339)), true)
+	offered := b != nil
+	if !offered && !sound {
+		var lost error
+		if b, lost = r.kept(ctx, cert.Name); lost != nil && err == nil {
+			r.fail(cert.Name, lost, false)
+		}
+	}
+	if b == nil {
 		return
 	}
 	policy := r.Policy
@@ -236,7 +238,38 @@ func (r *syncRun) update(ctx context.Context, cert Certificate) {
 	}
 	r.event(cert.Name).New = b.Fingerprint()
 	r.installed[cert.Name] = b.Fingerprint()
-	delete(r.state.Rejected, cert.Name)
+	if offered {
+		delete(r.state.Rejected, cert.Name)
+	}
+}
+
+// offered returns what the source has and is to be installed: nil if that is what is there.
+func (r *syncRun) offered(ctx context.Context, name string, have Fingerprint) (*Bundle, error) {
+	b, err := r.Source.Fetch(ctx, name, have)
+	if errors.Is(err, ErrNotModified) && !have.IsZero() || err == nil && b.Fingerprint() == have {
+		if r.left(name) <= 0 {
+			return nil, fmt.Errorf("it ends %s, and the source has no newer one", r.state.Known[name].NotAfter.Format(time.RFC3339))
+		}
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if rej := r.state.Rejected[name]; rej.Fingerprint == b.Fingerprint() && time.Now().Before(rej.Until) && !r.Force {
+		return nil, fmt.Errorf("the new certificate was rolled back, and is not tried again before %s", rej.Until.Format(time.RFC3339))
+	}
+	return b, nil
+}
+
+// kept returns what can be put in the place of files that are not as they should be: what
+// they hold, if somebody has changed their owner or mode, or the version in use, if a crash
+// or somebody has left a half.
+func (r *syncRun) kept(ctx context.Context, name string) (*Bundle, error) {
+	b, err := r.Dir.Fetch(ctx, name, Fingerprint{})
+	if err != nil {
+		b, err = r.Dir.readVersion(name, Fingerprint{})
+	}
+	return b, err
 }
 
 // leaf returns the installed certificate, or nil.
@@ -278,7 +311,10 @@ func (r *syncRun) look(ctx context.Context, name string) (have Fingerprint, soun
 // left is the time until the installed certificate should have been replaced. If there is
 // none, that is now.
 func (r *syncRun) left(name string) time.Duration {
-	k := r.state.Known[name]
+	k, ok := r.state.Known[name]
+	if !ok {
+		return 0
+	}
 	return time.Until(k.NotAfter) - alarmBefore(k.NotBefore, k.NotAfter, r.Alarm)
 }
 
@@ -287,12 +323,21 @@ func alarmBefore(notBefore, notAfter time.Time, alarm time.Duration) time.Durati
 	return cmp.Or(alarm, min(14*24*time.Hour, notAfter.Sub(notBefore)/5))
 }
 
-// finish keeps the state, and tells who wants to know.
+// finish keeps the state, and tells who wants to know. A run that was ended before it had
+// looked at everything says nothing of the rest.
 func (r *syncRun) finish(ctx context.Context, errs ...error) ([]Event, error) {
 	events := make([]Event, 0, len(r.events))
 	var news bool
+	var overdue []string // of whose error nobody was told for a day
 	now := time.Now()
-	failures := map[string]failure{}
+	failures := r.state.Failures
+	if failures == nil {
+		failures = map[string]failure{}
+	}
+	maps.DeleteFunc(failures, func(name string, _ failure) bool {
+		_, looked := r.installed[name]
+		return looked && (r.events[name] == nil || r.events[name].Err == nil)
+	})
 	for _, name := range slices.Sorted(maps.Keys(r.events)) {
 		e := *r.events[name]
 		events = append(events, e)
@@ -301,7 +346,7 @@ func (r *syncRun) finish(ctx context.Context, errs ...error) ([]Event, error) {
 		if e.Err == nil {
 			continue
 		}
-		f, failedBefore := r.state.Failures[name]
+		f, failedBefore := failures[name]
 		if !failedBefore && !r.installed[name].IsZero() {
 			f.Succeeded = r.state.Checked
 		}
@@ -309,20 +354,40 @@ func (r *syncRun) finish(ctx context.Context, errs ...error) ([]Event, error) {
 		if !e.Warning {
 			errs = append(errs, fmt.Errorf("%s: %w", name, e.Err))
 			if now.Sub(f.Notified) >= 24*time.Hour {
-				f.Notified, news = now, true
+				overdue, news = append(overdue, name), true
 			}
 		}
 		failures[name] = f
 	}
-	r.state.Failures, r.state.Checked = failures, now
+	r.state.Failures = failures
+	if len(r.installed) == len(r.Certificates) {
+		r.state.Checked = now
+	}
 	r.cleanState()
 	errs = append(errs, writeState(r.statePath(), r.state))
 	if news && r.Notify != nil {
-		if err := r.Notify(ctx, events); err != nil {
-			errs = append(errs, fmt.Errorf("notify: %w", err))
-		}
+		errs = append(errs, r.notify(ctx, events, overdue))
 	}
 	return events, errors.Join(errs...)
+}
+
+// notify tells of the events, and keeps of whose errors it did. What could not be told of
+// is told of by the next run.
+func (r *syncRun) notify(ctx context.Context, events []Event, overdue []string) error {
+	limit, cancel := context.WithTimeout(ctx, hookTimeout)
+	defer cancel()
+	if err := r.Notify(limit, events); err != nil {
+		return fmt.Errorf("notify: %w", err)
+	}
+	if len(overdue) == 0 {
+		return nil
+	}
+	for _, name := range overdue {
+		f := r.state.Failures[name]
+		f.Notified = time.Now()
+		r.state.Failures[name] = f
+	}
+	return writeState(r.statePath(), r.state)
 }
 
 // cleanState removes what is not configured any more.
@@ -332,6 +397,7 @@ func (r *syncRun) cleanState() {
 		configured[cert.Name] = true
 	}
 	maps.DeleteFunc(r.state.Rejected, func(name string, _ rejection) bool { return !configured[name] })
+	maps.DeleteFunc(r.state.Failures, func(name string, _ failure) bool { return !configured[name] })
 	maps.DeleteFunc(r.state.Known, func(name string, _ known) bool { return !configured[name] })
 	maps.DeleteFunc(r.state.Told, func(daemon string, told map[string]Fingerprint) bool {
 		maps.DeleteFunc(told, func(name string, _ Fingerprint) bool { return !configured[name] })
