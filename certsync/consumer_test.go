@@ -339,6 +339,17 @@ func TestReloadThatFailsStaysPending(t *testing.T) {
 	assert.Empty(t, g.status(t).Pending)
 }
 
+// A Probe and a Source of a caller's own may do what they like.
+func TestOddProbesAndSources(t *testing.T) {
+	g := newGuest(t, nil)
+	g.source.bundles["example.net"].Name = "../../another"
+	g.Daemons[0].Probe = func(context.Context) (*x509.Certificate, error) { return nil, nil }
+	g.Daemons[0].Patience = time.Millisecond
+	_, err := g.Sync(t.Context())
+	assert.ErrorContains(t, err, "postfix: probe: it says nothing of what is served")
+	assert.Equal(t, g.source.bundles["example.net"].Fingerprint(), g.installed(t))
+}
+
 // What was broken by hand is put right, and daemons are told: they may have read it.
 func TestMendedFilesAreToldAgain(t *testing.T) {
 	g := newGuest(t, nil)

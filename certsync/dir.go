@@ -256,7 +256,7 @@ func (d *Dir) store(name string) string {
 	if d.Layout == Versions {
 		return filepath.Join(d.Path, fileName(name))
 	}
-	return filepath.Join(d.Path, hidden, fileName(name))
+	return filepath.Join(d.Path, hidden, "versions", fileName(name))
 }
 
 func (d *Dir) exported(name, ending string) string {

@@ -128,25 +128,27 @@ func TestWhatTheLayoutsLeave(t *testing.T) {
 		}},
 		{"combined", certsync.Dir{Layout: certsync.Combined, Mode: 0o640}, []string{
 			"drwx------ .certsync",
-			"drwx------ .certsync/_.example.net",
-			"drwx------ .certsync/_.example.net/000001-" + digest[:16],
-			"-rw------- .certsync/_.example.net/000001-" + digest[:16] + "/combined.pem",
-			"-rw------- .certsync/_.example.net/000001-" + digest[:16] + "/fullchain.pem",
-			"-rw------- .certsync/_.example.net/000001-" + digest[:16] + "/privkey.pem",
-			"Lrwxrwxrwx .certsync/_.example.net/live -> 000001-" + digest[:16],
 			"-rw------- .certsync/lock",
+			"drwxr-xr-x .certsync/versions",
+			"drwx------ .certsync/versions/_.example.net",
+			"drwx------ .certsync/versions/_.example.net/000001-" + digest[:16],
+			"-rw------- .certsync/versions/_.example.net/000001-" + digest[:16] + "/combined.pem",
+			"-rw------- .certsync/versions/_.example.net/000001-" + digest[:16] + "/fullchain.pem",
+			"-rw------- .certsync/versions/_.example.net/000001-" + digest[:16] + "/privkey.pem",
+			"Lrwxrwxrwx .certsync/versions/_.example.net/live -> 000001-" + digest[:16],
 			"-rw-r----- _.example.net.pem",
 			"-rw-r----- _.example.net.sha256",
 		}},
 		{"pair", certsync.Dir{Layout: certsync.Pair}, []string{
 			"drwx------ .certsync",
-			"drwx------ .certsync/_.example.net",
-			"drwx------ .certsync/_.example.net/000001-" + digest[:16],
-			"-rw------- .certsync/_.example.net/000001-" + digest[:16] + "/combined.pem",
-			"-rw------- .certsync/_.example.net/000001-" + digest[:16] + "/fullchain.pem",
-			"-rw------- .certsync/_.example.net/000001-" + digest[:16] + "/privkey.pem",
-			"Lrwxrwxrwx .certsync/_.example.net/live -> 000001-" + digest[:16],
 			"-rw------- .certsync/lock",
+			"drwxr-xr-x .certsync/versions",
+			"drwx------ .certsync/versions/_.example.net",
+			"drwx------ .certsync/versions/_.example.net/000001-" + digest[:16],
+			"-rw------- .certsync/versions/_.example.net/000001-" + digest[:16] + "/combined.pem",
+			"-rw------- .certsync/versions/_.example.net/000001-" + digest[:16] + "/fullchain.pem",
+			"-rw------- .certsync/versions/_.example.net/000001-" + digest[:16] + "/privkey.pem",
+			"Lrwxrwxrwx .certsync/versions/_.example.net/live -> 000001-" + digest[:16],
 			"-rw------- _.example.net.crt",
 			"-rw------- _.example.net.key",
 		}},
@@ -296,10 +298,10 @@ func TestLeftoversOfACrashGo(t *testing.T) {
 	dir := certsync.Dir{Path: t.TempDir(), Layout: certsync.Combined}
 	require.NoError(t, dir.Install(t.Context(), issue(t, ca, "example.net")))
 	clean := len(tree(t, dir.Path))
-	for _, name := range []string{".certsync-1", ".certsync/example.net/.certsync-2"} {
+	for _, name := range []string{".certsync-1", ".certsync/versions/example.net/.certsync-2"} {
 		require.NoError(t, os.WriteFile(filepath.Join(dir.Path, name), []byte("half a key"), 0o600))
 	}
-	require.NoError(t, os.Mkdir(filepath.Join(dir.Path, ".certsync/example.net/000009-unused"), 0o700))
+	require.NoError(t, os.Mkdir(filepath.Join(dir.Path, ".certsync/versions/example.net/000009-unused"), 0o700))
 	require.NoError(t, dir.Install(t.Context(), issue(t, ca, "example.net")))
 	list := tree(t, dir.Path)
 	assert.Len(t, list, clean+4, "one version more, and nothing else: %s", strings.Join(list, "\n"))

@@ -193,6 +193,8 @@ func (r *syncRun) reload(ctx context.Context, d Daemon) error {
 			// What was wrong before says more than that there was no time for another try.
 		case err != nil:
 			last = err
+		case served == nil:
+			last = errors.New("it says nothing of what is served")
 		case slices.ContainsFunc(leaves, served.Equal):
 			return nil
 		default:
