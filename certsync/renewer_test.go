@@ -281,7 +281,6 @@ func TestDueAtOnce(t *testing.T) {
 	}
 }
 
-// A directory that cannot be read is no reason to ask for certificates.
 func TestForceRenewsWhatIsNotDueAndDoesNotWait(t *testing.T) {
 	r, authority := newRenewer(t)
 	require.Equal(t, 1, renewed(t, r))
@@ -295,10 +294,12 @@ func TestForceRenewsWhatIsNotDueAndDoesNotWait(t *testing.T) {
 	assert.False(t, events[0].Warning)
 	authority.err = nil
 	assert.Equal(t, 1, renewed(t, r), "without a wait after the failure")
+	assert.ErrorContains(t, r.Run(t.Context()), "cannot run")
 	r.Force = false
 	assert.Equal(t, 0, renewed(t, r))
 }
 
+// A directory that cannot be read is no reason to ask for certificates.
 func TestDirectoryThatCannotBeRead(t *testing.T) {
 	r, c := newRenewer(t)
 	r.State = filepath.Join(t.TempDir(), "state.json")
@@ -308,6 +309,32 @@ func TestDirectoryThatCannotBeRead(t *testing.T) {
 	_, err := r.Renew(t.Context())
 	assert.ErrorContains(t, err, "not a directory")
 	assert.Empty(t, c.requests)
+}
+
+// Let's Encrypt makes five of the same names in a week, whatever becomes of them.
+func TestNobodyIsAskedForWhatCannotBeKept(t *testing.T) {
+	r, c := newRenewer(t)
+	r.Dir.Group = "no-such-group"
+	for range 2 {
+		_, err := r.Renew(t.Context())
+		require.ErrorContains(t, err, "no such group")
+	}
+	assert.Empty(t, c.requests)
+	r.Dir.Group = ""
+	assert.Equal(t, 1, renewed(t, r), "without a wait")
+	left, err := filepath.Glob(filepath.Join(r.Dir.Path, ".certsync", ".*"))
+	require.NoError(t, err)
+	assert.Empty(t, left)
+}
+
+func TestShorterLifeReplacesALongerOne(t *testing.T) {
+	r, c := newRenewer(t)
+	require.Equal(t, 1, renewed(t, r))
+	short, err := certsync.NewLocalCA(&certsync.LocalCAOptions{Lifetime: 6 * days})
+	require.NoError(t, err)
+	c.ca, r.Force = short, true
+	require.Equal(t, 1, renewed(t, r))
+	assert.Less(t, time.Until(renewalStatus(t, r).NotAfter), 7*days)
 }
 
 func TestAuthorityDownIsAWarningUntilTheAlarm(t *testing.T) {
@@ -450,11 +477,11 @@ func TestNewCertificateIsValidatedBeforeItIsInstalled(t *testing.T) {
 		want string
 	}{
 		"mixed pair": {func(b *certsync.Bundle) { b.Key, _ = certsync.NewPrivateKey("") }, "the private key belongs to another certificate"},
-		"older": {func(b *certsync.Bundle) {
-			short, _ := certsync.NewLocalCA(&certsync.LocalCAOptions{Lifetime: days})
-			other, _ := short.Issue(context.Background(), certsync.Request{Name: b.Name})
+		"expired": {func(b *certsync.Bundle) {
+			past, _ := certsync.NewLocalCA(&certsync.LocalCAOptions{Lifetime: -time.Minute})
+			other, _ := past.Issue(context.Background(), certsync.Request{Name: b.Name})
 			*b = *other
-		}, "older"},
+		}, "expired"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
