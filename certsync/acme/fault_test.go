@@ -51,8 +51,15 @@ func TestProblemsOfTheAuthority(t *testing.T) {
 		t.Run("rate limit in "+name, func(t *testing.T) {
 			t.Parallel()
 			cfg := dnsConfig(t, p)
-			cfg.HTTP = &http.Client{Transport: rateLimit{p.HTTP.Transport, after}}
-			_, err := issuer(t, cfg).Issue(t.Context(), certsync.Request{Name: "senate.example.net"})
+			limited := &rateLimit{base: p.HTTP.Transport, after: after}
+			cfg.HTTP = &http.Client{Transport: limited}
+			ca, err := certsync.NewLocalCA(nil)
+			require.NoError(t, err)
+			req := certsync.Request{Name: "senate.example.net"}
+			req.Previous, err = ca.Issue(t.Context(), req)
+			require.NoError(t, err)
+			_, err = issuer(t, cfg).Issue(t.Context(), req)
+			assert.Equal(t, 1, limited.orders, "it asks no second time, without the certificate that is replaced")
 			assert.ErrorContains(t, err, "urn:ietf:params:acme:error:rateLimited")
 			var limit *certsync.RetryError
 			require.ErrorAs(t, err, &limit)
@@ -63,14 +70,16 @@ func TestProblemsOfTheAuthority(t *testing.T) {
 
 // A rateLimit refuses every order, as Let's Encrypt does.
 type rateLimit struct {
-	base  http.RoundTripper
-	after string
+	base   http.RoundTripper
+	after  string
+	orders int
 }
 
-func (r rateLimit) RoundTrip(req *http.Request) (*http.Response, error) {
+func (r *rateLimit) RoundTrip(req *http.Request) (*http.Response, error) {
 	if !strings.Contains(req.URL.Path, "order") {
 		return r.base.RoundTrip(req)
 	}
+	r.orders++
 	return &http.Response{
 		StatusCode: http.StatusTooManyRequests, Request: req,
 		Header: http.Header{"Retry-After": {r.after}},
