@@ -57,8 +57,8 @@ func Nginx(opt NginxOptions) (Output, error) {
 	return Output{Path: opt.Path, Mode: 0o644, Data: []byte(b.String())}, nil
 }
 
-// Validators come from anywhere, also where the server asks for a password. The solver
-// answers by the name that it is asked for.
+// Validators come from anywhere, also where the server asks for a password. The solver of
+// certsync/acme answers by the token alone; others ask for the name too.
 const challengeLocation = `
 location ^~ /.well-known/acme-challenge/ {
 	allow all;
