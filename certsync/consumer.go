@@ -47,8 +47,8 @@ type Consumer struct {
 	// to signal.Notify. Nil: never.
 	Wake <-chan os.Signal
 	// Notify gets the events of a run if one of them is more than a Warning. An error that
-	// stays is told once a day. Its context, like that of a Reload, ends after five minutes.
-	// Nil: nobody.
+	// stays is told once a day. Its context, like that of a Reload, ends after five minutes,
+	// and not with that of the run: what has happened is told. Nil: nobody.
 	Notify func(ctx context.Context, events []Event) error
 	// Log gets every event. Nil: nobody.
 	Log *slog.Logger
@@ -169,10 +169,6 @@ type failure struct {
 // have been at fault, and the old certificate ends.
 const rejectedFor = 24 * time.Hour
 
-// hookTimeout ends a reload or a Notify that hangs: the next certificate must not wait for
-// it.
-const hookTimeout = 5 * time.Minute
-
 // A syncRun is one run of Sync.
 type syncRun struct {
 	*Consumer
@@ -250,10 +246,8 @@ func (r *syncRun) finish(ctx context.Context, errs ...error) ([]Event, error) {
 // notify tells of the events, and keeps of whose errors it did. What could not be told of
 // is told of by the next run.
 func (r *syncRun) notify(ctx context.Context, events []Event, overdue []string) error {
-	limit, cancel := context.WithTimeout(ctx, hookTimeout)
-	defer cancel()
-	if err := r.Notify(limit, events); err != nil {
-		return fmt.Errorf("notify: %w", err)
+	if err := notify(ctx, r.Notify, events); err != nil {
+		return err
 	}
 	if len(overdue) == 0 {
 		return nil

@@ -77,6 +77,9 @@ func (d *Dir) Fetch(ctx context.Context, name string, have Fingerprint) (*Bundle
 	for pause := 10 * time.Millisecond; ; pause *= 2 {
 		b, err := read(name, have)
 		_, mixed := errors.AsType[*InvalidError](err)
+		if d.Layout == Pair && !mixed {
+			_, mixed = errors.AsType[*ParseError](err) // other programs write in place
+		}
 		replaced := errors.Is(err, fs.ErrNotExist) && !errors.Is(err, ErrNotFound)
 		if !mixed && !replaced || pause > 200*time.Millisecond {
 			return b, err
@@ -239,6 +242,36 @@ func (d *Dir) Rollback(ctx context.Context, name string) error {
 		return err
 	}
 	return s.use(v)
+}
+
+// mend puts right what a crash has left half done, or somebody has given another owner or
+// mode. What another program alone has written is left as it is.
+func (d *Dir) mend(ctx context.Context, name string) error {
+	if _, err := d.liveVersion(name); errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	own, err := d.ownership()
+	if err != nil {
+		return err
+	}
+	if _, sound := d.inspect(name, own); sound {
+		return nil
+	}
+	b, err := d.kept(ctx, name)
+	if err != nil {
+		return nil // nothing is left to mend it with
+	}
+	return d.Install(ctx, b)
+}
+
+// kept returns what can be put in the place of files that are not as they should be: what
+// they hold, or the version in use, if they are halves.
+func (d *Dir) kept(ctx context.Context, name string) (*Bundle, error) {
+	b, err := d.Fetch(ctx, name, Fingerprint{})
+	if err != nil {
+		b, err = d.readVersion(name, Fingerprint{})
+	}
+	return b, err
 }
 
 // ownership is that of the files that daemons read.

@@ -2,8 +2,10 @@ package certsync
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"strings"
+	"time"
 	"unicode"
 )
 
@@ -41,6 +43,20 @@ func oneLine(text string) string {
 		}
 		return ' '
 	}, strings.ReplaceAll(text, "\n", "; "))
+}
+
+// hookTimeout ends a Reload or a Notify that hangs: the next certificate must not wait for
+// it.
+const hookTimeout = 5 * time.Minute
+
+// notify tells of events, also when the run was cancelled: what has happened has happened.
+func notify(ctx context.Context, tell func(context.Context, []Event) error, events []Event) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), hookTimeout)
+	defer cancel()
+	if err := tell(ctx, events); err != nil {
+		return fmt.Errorf("notify: %w", err)
+	}
+	return nil
 }
 
 // log logs the event, by how much it matters.

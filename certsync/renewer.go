@@ -196,7 +196,8 @@ type renewRun struct {
 	state  renewerState
 	events []Event
 	errs   []error
-	news   bool // there is something to notify of
+	news   bool       // there is something to notify of
+	untold []*renewal // of whose error nobody was told for a day
 }
 
 // renew gets one certificate, if it is due.
@@ -205,6 +206,10 @@ func (r *renewRun) renew(ctx context.Context, cert Certificate) {
 	if s == nil {
 		s = &renewal{}
 		r.state.Renewals[cert.Name] = s
+	}
+	if err := r.Dir.mend(ctx, cert.Name); err != nil {
+		r.add(ctx, s, Event{Name: cert.Name, Err: err})
+		return
 	}
 	old, leaf, err := r.installed(ctx, cert)
 	if err != nil {
@@ -340,18 +345,24 @@ func (r *renewRun) add(ctx context.Context, s *renewal, e Event) {
 		return
 	}
 	r.errs = append(r.errs, fmt.Errorf("%s: %w", e.Name, e.Err))
-	if now := time.Now(); now.Sub(s.Notified) >= day {
-		s.Notified, r.news = now, true
+	if time.Since(s.Notified) >= day {
+		r.untold, r.news = append(r.untold, s), true
 	}
 }
 
-// finish keeps the state, and tells who wants to know.
+// finish keeps the state, and tells who wants to know. What could not be told of is told of
+// by the next run.
 func (r *renewRun) finish(ctx context.Context, err error) ([]Event, error) {
 	errs := append(r.errs, err, writeState(r.statePath(), r.state))
 	if r.news && r.Notify != nil {
-		if err := r.Notify(ctx, r.events); err != nil {
-			errs = append(errs, fmt.Errorf("notify: %w", err))
+		err := notify(ctx, r.Notify, r.events)
+		if err == nil && len(r.untold) > 0 {
+			for _, s := range r.untold {
+				s.Notified = time.Now()
+			}
+			err = writeState(r.statePath(), r.state)
 		}
+		errs = append(errs, err)
 	}
 	return r.events, errors.Join(errs...)
 }

@@ -3,11 +3,15 @@ package certsync_test
 import (
 	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -302,6 +306,7 @@ func TestDueAtOnce(t *testing.T) {
 				r.Dir.Layout = certsync.Combined
 				require.Equal(t, 1, renewed(t, r))
 				require.Zero(t, renewed(t, r))
+				require.NoError(t, os.RemoveAll(filepath.Join(r.Dir.Path, ".certsync", "versions"))) // else it is mended
 				spoil(t, r, c)
 				require.Equal(t, 1, renewed(t, r))
 				require.Zero(t, renewed(t, r))
@@ -604,12 +609,113 @@ func TestCertificateIsKeptThatWasMadeBeforeTheStop(t *testing.T) {
 	})
 }
 
+// What a crash has left between two renames is put right by a run in which nothing is due,
+// and costs no certificate. What only another program has written is left alone.
+func TestHalfAStepIsPutRight(t *testing.T) {
+	for title, test := range map[string]struct {
+		layout certsync.Layout
+		file   string // of which the crash has kept the successor out of place
+	}{
+		"digest": {certsync.Combined, "senate.example.net.sha256"},
+		"bundle": {certsync.Combined, "senate.example.net.pem"},
+		"chain":  {certsync.Pair, "senate.example.net.crt"},
+	} {
+		t.Run(title, func(t *testing.T) {
+			r, c := newRenewer(t)
+			r.Dir.Layout = test.layout
+			path := filepath.Join(r.Dir.Path, test.file)
+			require.Equal(t, 1, renewed(t, r))
+			before := read(t, path)
+			r.Force = true
+			require.Equal(t, 1, renewed(t, r))
+			r.Force = false
+			after := read(t, path)
+			require.NotEqual(t, before, after)
+			require.NoError(t, os.WriteFile(path, []byte(before), 0o600))
+			assert.Zero(t, renewed(t, r))
+			assert.Len(t, c.requests, 2)
+			switch test.file {
+			case "senate.example.net.pem": // which goes together with its digest, and is a whole bundle
+				assert.Equal(t, before, read(t, path))
+			default:
+				assert.Equal(t, after, read(t, path))
+			}
+			if test.layout == certsync.Combined {
+				digest, _, _ := strings.Cut(strings.TrimPrefix(read(t, r.Dir.Path, "senate.example.net.pem"), "# sha256 "), "\n")
+				assert.Equal(t, digest+"\n", read(t, r.Dir.Path, "senate.example.net.sha256"))
+			}
+		})
+	}
+	r, c := newRenewer(t)
+	r.Dir.Layout = certsync.Combined
+	require.Equal(t, 1, renewed(t, r))
+	path := filepath.Join(r.Dir.Path, "senate.example.net.pem")
+	whole := read(t, path)
+	for _, spoil := range []func() error{
+		func() error { return os.Truncate(path, 500) },
+		func() error { return os.Remove(path) },
+		func() error { return os.WriteFile(path, []byte("<html>404"), 0o600) },
+	} {
+		require.NoError(t, spoil())
+		assert.Zero(t, renewed(t, r))
+		assert.Equal(t, whole, read(t, path))
+	}
+	assert.Len(t, c.requests, 1)
+
+	r, c = newRenewer(t)
+	r.Dir.Layout = certsync.Pair
+	b := issue(t, c.ca, "senate.example.net")
+	key, err := b.Key.Signer()
+	require.NoError(t, err)
+	sec1, err := x509.MarshalECPrivateKey(key.(*ecdsa.PrivateKey))
+	require.NoError(t, err)
+	foreign := string(pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: sec1}))
+	require.NoError(t, os.WriteFile(filepath.Join(r.Dir.Path, "senate.example.net.crt"), b.Chain, 0o644))
+	require.NoError(t, os.WriteFile(filepath.Join(r.Dir.Path, "senate.example.net.key"), []byte(foreign), 0o600))
+	assert.Zero(t, renewed(t, r))
+	assert.Equal(t, foreign, read(t, r.Dir.Path, "senate.example.net.key"))
+}
+
 func TestNotifyThatFails(t *testing.T) {
 	r, _ := newRenewer(t)
 	r.Notify = func(context.Context, []certsync.Event) error { return errors.New("no sendmail") }
 	events, err := r.Renew(t.Context())
 	assert.ErrorContains(t, err, "notify: no sendmail")
 	assert.Len(t, events, 1)
+}
+
+// What could not be told of is told of by the next run, also of one that was stopped.
+func TestErrorsAreToldUntilSomebodyIs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, c := newRenewer(t)
+		c.err = errors.New("unauthorized")
+		told, fails := 0, errors.New("sendmail: not found")
+		r.Notify = func(ctx context.Context, events []certsync.Event) error {
+			require.NoError(t, ctx.Err())
+			told++
+			return fails
+		}
+		_, err := r.Renew(t.Context())
+		require.ErrorContains(t, err, "notify: sendmail: not found")
+		_, err = r.Renew(t.Context())
+		require.ErrorContains(t, err, "sendmail")
+		assert.Equal(t, 2, told)
+		fails = nil
+		for range 3 {
+			_, err = r.Renew(t.Context())
+			require.ErrorContains(t, err, "unauthorized")
+		}
+		assert.Equal(t, 3, told)
+
+		c.err = nil
+		ctx, cancel := context.WithCancel(t.Context())
+		c.make = func(*certsync.Bundle) { cancel() }
+		r.Force = true
+		events, err := r.Renew(ctx)
+		require.ErrorIs(t, err, context.Canceled)
+		require.Len(t, events, 1)
+		assert.Equal(t, 4, told)
+	})
 }
 
 func TestRenewerThatCannotWork(t *testing.T) {

@@ -21,7 +21,7 @@ func (r *syncRun) update(ctx context.Context, cert Certificate) {
 	offered := b != nil
 	if !offered && !sound {
 		var lost error
-		if b, lost = r.kept(ctx, cert.Name); lost != nil && err == nil {
+		if b, lost = r.Dir.kept(ctx, cert.Name); lost != nil && err == nil {
 			r.fail(cert.Name, lost, false)
 		}
 	}
@@ -73,17 +73,6 @@ func (r *syncRun) offered(ctx context.Context, name string, have Fingerprint) (*
 		return nil, fmt.Errorf("the new certificate was rolled back, and is not tried again before %s", rej.Until.Format(time.RFC3339))
 	}
 	return b, nil
-}
-
-// kept returns what can be put in the place of files that are not as they should be: what
-// they hold, if somebody has changed their owner or mode, or the version in use, if a crash
-// or somebody has left a half.
-func (r *syncRun) kept(ctx context.Context, name string) (*Bundle, error) {
-	b, err := r.Dir.Fetch(ctx, name, Fingerprint{})
-	if err != nil {
-		b, err = r.Dir.readVersion(name, Fingerprint{})
-	}
-	return b, err
 }
 
 // leaf returns the installed certificate, or nil.
