@@ -29,8 +29,8 @@ type Consumer struct {
 	// one after its reload, and serves the old one after another. The new one is not
 	// tried again for a day.
 	Rollback bool
-	// Force installs a certificate also if it ends before the installed one, or was
-	// rolled back.
+	// Force installs a certificate also if it ends before the installed one, as the first
+	// of a shorter profile does, or was rolled back.
 	Force bool
 	// State is a file that keeps what the daemons were told. Empty: state.json in
 	// .certsync in the Dir. Consumers that share a Dir and have not the same certificates and

@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
+	"net/http/httptest"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"sync"
@@ -639,4 +641,42 @@ func TestNotifyFails(t *testing.T) {
 	_, err := g.Sync(t.Context())
 	assert.ErrorContains(t, err, "notify: sendmail: not found")
 	assert.Empty(t, g.status(t).Pending)
+}
+
+// A set-up with the lego program goes on as it is: its tree is what is published.
+func TestTreeOfTheLegoProgramIsASource(t *testing.T) {
+	g := newGuest(t, nil)
+	tree := filepath.Join(t.TempDir(), ".lego", "certificates")
+	require.NoError(t, os.MkdirAll(tree, 0o700))
+	run := func() *certsync.Bundle { // lego run, and lego renew
+		b := issue(t, g.ca, "*.example.net")
+		for ending, data := range map[string][]byte{".crt": b.Chain, ".issuer.crt": b.Chain, ".key": b.Key.Reveal(), ".json": []byte("{}")} {
+			require.NoError(t, os.WriteFile(filepath.Join(tree, "_.example.net"+ending), data, 0o600))
+		}
+		return b
+	}
+	loopback := []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+	router := httptest.NewServer(certsync.Handler(&certsync.Dir{Path: tree, Layout: certsync.Pair}, certsync.AllowFrom(loopback...)))
+	defer router.Close()
+	g.Source = &certsync.Client{URL: router.URL, Plain: loopback, Retries: -1}
+	g.Certificates = []certsync.Certificate{{Name: "*.example.net"}}
+	g.server.name = "*.example.net"
+	g.Daemons = []certsync.Daemon{g.server.daemon("postfix")}
+
+	first := run()
+	events, err := g.Sync(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, []certsync.Event{{Name: "*.example.net", New: first.Fingerprint(), Daemons: []string{"postfix"}}}, events)
+	second := run()
+	events, err = g.Sync(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, []certsync.Event{{Name: "*.example.net", Old: first.Fingerprint(), New: second.Fingerprint(), Daemons: []string{"postfix"}}}, events)
+
+	// Half a renewal: lego was killed between .crt and .key.
+	require.NoError(t, os.WriteFile(filepath.Join(tree, "_.example.net.crt"), first.Chain, 0o600))
+	events, err = g.Sync(t.Context())
+	require.NoError(t, err)
+	require.Len(t, events, 1)
+	assert.True(t, events[0].Warning)
+	assert.Equal(t, second.Fingerprint(), events[0].New)
 }
