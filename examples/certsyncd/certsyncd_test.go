@@ -166,6 +166,22 @@ func TestNothingOfAnEventGetsIntoTheHeader(t *testing.T) {
 	assert.Contains(t, text, "\n\nexample.net: no?; ?; Bcc: x@example.org; and ?\nexample.org: a new certificate\n")
 }
 
+// TestAMailerMayDeliverInTheBackground has one that leaves a process behind, which keeps
+// what it has open.
+func TestAMailerMayDeliverInTheBackground(t *testing.T) {
+	dir := t.TempDir()
+	mailer := filepath.Join(dir, "sendmail")
+	require.NoError(t, os.WriteFile(mailer, []byte("#!/bin/sh\nsleep 1000 &\necho $! >"+dir+"/pid\ncat >"+dir+"/mail\n"), 0o700))
+	to := &certconf.Notify{To: []string{"hostmaster@example.net"}, From: "certsyncd@senate.example.net", Sendmail: mailer}
+	require.NoError(t, sendMail(t.Context(), to, "/etc/certsyncd.toml", []certsync.Event{{Name: "example.net", New: certsync.Fingerprint{1}}}, time.Now()))
+	assert.FileExists(t, filepath.Join(dir, "mail"))
+	pid, err := os.ReadFile(filepath.Join(dir, "pid"))
+	require.NoError(t, err)
+	process, err := os.FindProcess(must(strconv.Atoi(strings.TrimSpace(string(pid)))))
+	require.NoError(t, err)
+	assert.NoError(t, process.Kill(), "it was still there")
+}
+
 func must[T any](v T, err error) T {
 	if err != nil {
 		panic(err)

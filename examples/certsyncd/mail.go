@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os/exec"
 	"strings"
@@ -26,7 +27,9 @@ func sendMail(ctx context.Context, to *certconf.Notify, path string, events []ce
 	cmd.Stdin = bytes.NewReader(message(to, path, events, now))
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
-	if err := cmd.Run(); err != nil {
+	// What delivers in the background may keep its standard error for as long as it likes.
+	cmd.WaitDelay = time.Second
+	if err := cmd.Run(); err != nil && !errors.Is(err, exec.ErrWaitDelay) {
 		return &certsync.CommandError{Args: argv, Stderr: stderr.String(), Err: err}
 	}
 	return nil
