@@ -217,12 +217,12 @@ func TestShellsTakeTheScript(t *testing.T) {
 	}
 }
 
-// TestTheScriptStarts gives it an rc.subr that does what NetBSD's does with a
-// start_cmd, and programs that say how they were called.
+// TestTheScriptStarts gives it an rc.subr that starts what is not running as NetBSD's does,
+// and programs that say how they were called.
 func TestTheScriptStarts(t *testing.T) {
 	dir := t.TempDir()
 	files := map[string]string{
-		"rc.subr": "load_rc_config() { :; }\nrun_rc_command() { case $1 in start) $start_cmd ;; esac; }\n",
+		"rc.subr": "load_rc_config() { :; }\nrun_rc_command() {\n[ \"$1\" = start ] && [ -z \"$start_cmd\" ] && [ -x \"$command\" ] || return 1\necho \"Starting $name.\"\neval $command $rc_flags $command_args\n}\n",
 		"program": "#!/bin/sh\necho \"$@\"\necho failed >&2\n",
 		"logger":  "#!/bin/sh\ncat >" + dir + "/log\n",
 	}
