@@ -110,8 +110,9 @@ func (o *ownCertificate) get(hello *tls.ClientHelloInfo) (*tls.Certificate, erro
 }
 
 const runHelp = `Run issues, serves and syncs, whatever FILE has tables for, in one process: at once, and
-then at every interval. SIGHUP has it look at once, SIGTERM ends it. What happens goes to
-standard error. It may run beside the other commands.
+then at every interval. SIGHUP has it look at once, SIGTERM ends it. FILE is read at the
+start only: start it again after a change. What happens goes to standard error. It may run
+beside the other commands.
 `
 
 func (f *flags) run(ctx context.Context, args []string) error {

@@ -111,8 +111,8 @@ func day(t time.Time) string { return t.UTC().Format(time.DateOnly) }
 
 const checkHelp = `Check prints what needs somebody, and exits with status 3: a certificate that is not
 there, not as FILE says, or overdue, what has failed, and daemons that have yet to be told.
-It prints nothing, and exits with 0, if all is well. It reads files only, so that
-monitoring may run it often.
+It prints nothing, and exits with 0, if all is well. It reads files only, keys among them,
+so that monitoring may run it often, as root.
 `
 
 func (f *flags) check(ctx context.Context, args []string) error {
