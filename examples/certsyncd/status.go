@@ -54,7 +54,7 @@ func (c *config) status(ctx context.Context) (all statuses, err error) {
 			return all, err
 		}
 	case c.Publish != nil: // somebody else puts them there
-		only := &certsync.Consumer{Source: c.published(), Dir: c.published(), Certificates: c.certificates(), Alarm: time.Duration(c.Alarm)}
+		only := &certsync.Consumer{Source: c.published(), Dir: c.published(), Certificates: c.certificates(), Alarm: c.Alarm.Duration}
 		if all.Published, err = only.Status(ctx); err != nil {
 			return all, err
 		}
