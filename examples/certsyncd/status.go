@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -125,7 +126,11 @@ func (f *flags) check(ctx context.Context, args []string) error {
 		return err
 	}
 	found := lines{}
-	for _, s := range append(all.Published, all.Installed...) {
+	both := slices.Concat(all.Published, all.Installed)
+	for i, s := range both {
+		if len(both) > len(c.Certificates) { // each is there twice
+			s.Name = []string{"published ", "installed "}[i/len(c.Certificates)] + s.Name
+		}
 		if s.Problem != "" {
 			found.add("%s: %s", s.Name, s.Problem)
 		}
