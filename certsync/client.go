@@ -14,6 +14,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
@@ -43,8 +44,8 @@ type Client struct {
 	MaxSize int64
 	// Retries is how often a bundle is asked for again if the network or the server failed
 	// (5xx, 429), or if what came is not whole: after a second, then each time twice as late,
-	// or when the server says (Retry-After), but never later than a minute. 0: three times;
-	// negative: never.
+	// and so much after the time that the server says (Retry-After), but never later than a
+	// minute. 0: three times; negative: never.
 	Retries int
 	// Log gets the retries. Nil: nobody.
 	Log *slog.Logger
@@ -70,7 +71,7 @@ const (
 const downFor = 30 * time.Second
 
 // Fetch asks for a bundle, whose digest and key it checks. Errors name the URL, without
-// the password in it. One that cannot be used is a [*ValueError], before anything is sent.
+// password and query. One that cannot be used is a [*ValueError], before anything is sent.
 // After a bundle that could not be had with all retries, others are asked for once, until
 // one can be had; and if the server had not answered at all, what is asked for in the next
 // half minute fails at once.
@@ -100,7 +101,7 @@ func (c *Client) Fetch(ctx context.Context, name string, have Fingerprint) (*Bun
 			return b, err
 		}
 		retries--
-		pause := min(jitter(max(wait, failure.retryAfter)), maxBackoff)
+		pause := min(max(failure.retryAfter, 0)+jitter(wait), maxBackoff)
 		if c.Log != nil {
 			c.Log.WarnContext(ctx, "fetch failed, and is tried again", "name", name, "err", err, "after", pause)
 		}
@@ -161,7 +162,7 @@ func (c *Client) locate(name string) (*url.URL, error) {
 		reason = "a private key would cross the network without TLS, and the host is none of the addresses for which that is allowed"
 	}
 	if reason != "" {
-		return nil, &ValueError{Field: "URL", Value: withoutUser(base), Reason: reason}
+		return nil, &ValueError{Field: "URL", Value: withoutSecrets(base), Reason: reason}
 	}
 	return base, nil
 }
@@ -176,7 +177,7 @@ func (c *Client) fetchBundle(ctx context.Context, base *url.URL, name string, ha
 	if _, _, ok := cutDigest(data); !ok {
 		return nil, transient(failed(at, errors.New("it does not begin with a digest"+whatItIs(data))))
 	}
-	b, err := ParseBundle(name, withoutUser(at), data)
+	b, err := ParseBundle(name, withoutSecrets(at), data)
 	return whole(b, have, err)
 }
 
@@ -200,7 +201,7 @@ func (c *Client) fetchCombined(ctx context.Context, base *url.URL, name string, 
 	if err != nil {
 		return nil, err
 	}
-	b, err := ParseBundle(name, withoutUser(at), data)
+	b, err := ParseBundle(name, withoutSecrets(at), data)
 	// The digest is the fingerprint, or that of a file which somebody has made by hand.
 	if err == nil && b.Fingerprint() != want && sha256.Sum256(data) != want {
 		err = failed(at, errors.New("its digest is not the one that lies beside it"))
@@ -219,7 +220,7 @@ func (c *Client) fetchPair(ctx context.Context, base *url.URL, name string, have
 	if err != nil {
 		return nil, err
 	}
-	b, err := ParsePair(name, withoutUser(chainAt), chain, withoutUser(keyAt), key)
+	b, err := ParsePair(name, withoutSecrets(chainAt), chain, withoutSecrets(keyAt), key)
 	return whole(b, have, err)
 }
 
@@ -258,7 +259,8 @@ func (c *Client) get(ctx context.Context, at *url.URL, have Fingerprint) ([]byte
 	defer resp.Body.Close()
 	limit := cmp.Or(c.MaxSize, defaultMaxSize)
 	// All of it is read, whatever the status: what is left would cost the connection.
-	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
+	body, err := io.ReadAll(http.MaxBytesReader(nil, resp.Body, limit))
+	_, tooLarge := errors.AsType[*http.MaxBytesError](err)
 	switch status := resp.StatusCode; {
 	case status == http.StatusNotModified && !have.IsZero():
 		return nil, ErrNotModified
@@ -267,15 +269,15 @@ func (c *Client) get(ctx context.Context, at *url.URL, have Fingerprint) ([]byte
 	case status == http.StatusForbidden:
 		return nil, failed(at, errors.New("the server does not allow this machine to have it (403 Forbidden)"))
 	case status == http.StatusTooManyRequests || status >= 500:
-		failure := transient(failed(at, errors.New(resp.Status)))
+		failure := transient(failed(at, errors.New(statusLine(status))))
 		failure.retryAfter = retryAfter(resp.Header)
 		return nil, failure
 	case status != http.StatusOK:
-		return nil, failed(at, fmt.Errorf("unexpected status %s", resp.Status))
+		return nil, failed(at, fmt.Errorf("unexpected status %s", statusLine(status)))
+	case tooLarge:
+		return nil, failed(at, fmt.Errorf("the answer is larger than %d bytes", limit))
 	case err != nil: // such as less than Content-Length
 		return nil, transient(failed(at, err))
-	case int64(len(body)) > limit:
-		return nil, failed(at, fmt.Errorf("the answer is larger than %d bytes", limit))
 	}
 	return body, nil
 }
@@ -329,20 +331,26 @@ func failed(at *url.URL, err error) error {
 	if inner, ok := errors.AsType[*url.Error](err); ok {
 		err = inner.Err
 	}
-	return fmt.Errorf("%s: %w", withoutUser(at), err)
+	return fmt.Errorf("%s: %w", withoutSecrets(at), err)
 }
 
-// withoutUser is a URL without the name and password that may be in it.
-func withoutUser(u *url.URL) string {
-	bare := *u
-	bare.User = nil
+// withoutSecrets is a URL without what may be secret in it: the user's name and password,
+// also where a missing "https://" has hidden them from url.Parse, and a query.
+func withoutSecrets(u *url.URL) string {
+	bare := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}
 	return bare.String()
+}
+
+// statusLine says what a status means. What the server says may be megabytes, or more than
+// a terminal should see.
+func statusLine(status int) string {
+	return strings.TrimSpace(fmt.Sprintf("%d %s", status, http.StatusText(status)))
 }
 
 // retryAfter reads when to come again (RFC 9110, section 10.2.3): seconds, or a date.
 func retryAfter(h http.Header) time.Duration {
 	text := h.Get("Retry-After")
-	if seconds, err := strconv.ParseUint(text, 10, 16); err == nil {
+	if seconds, err := strconv.ParseUint(text, 10, 16); err == nil || errors.Is(err, strconv.ErrRange) {
 		return time.Duration(seconds) * time.Second
 	}
 	at, err := http.ParseTime(text)

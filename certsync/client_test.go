@@ -1,6 +1,7 @@
 package certsync
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/sha256"
@@ -9,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -69,7 +71,12 @@ func TestClientFetchesFromAHandler(t *testing.T) {
 	for _, name := range []string{"senate.example.net", "*.example.net"} {
 		b := pubIssue(t, ca, name)
 		src := newPubSource(b)
-		server := httptest.NewUnstartedServer(http.StripPrefix("/certs", Handler(src, AllowFrom(pubLoopback...))))
+		h := http.StripPrefix("/certs", Handler(src, AllowFrom(pubLoopback...)))
+		server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			assert.Equal(t, "HTTP/2.0", r.Proto)
+			assert.Equal(t, "identity", r.Header.Get("Accept-Encoding"))
+			h.ServeHTTP(w, r)
+		}))
 		server.EnableHTTP2 = true
 		server.TLS = &tls.Config{Certificates: []tls.Certificate{own}}
 		server.StartTLS()
@@ -159,9 +166,11 @@ func TestClientTakesAnAnswerOfExactlyTheLimit(t *testing.T) {
 	b := pubIssue(t, pubCA(t, nil), "senate.example.net")
 	h := pubOf(Handler(newPubSource(b), pubEverybody))
 	size := int64(len(b.Combined()))
-	_, err := (&Client{URL: "https://ingress.example.net", HTTP: h, MaxSize: size}).Fetch(t.Context(), b.Name, Fingerprint{})
-	assert.NoError(t, err)
-	_, err = (&Client{URL: "https://ingress.example.net", HTTP: h, MaxSize: size - 1}).Fetch(t.Context(), b.Name, Fingerprint{})
+	for _, limit := range []int64{size, math.MaxInt64} {
+		_, err := (&Client{URL: "https://ingress.example.net", HTTP: h, MaxSize: limit, Retries: -1}).Fetch(t.Context(), b.Name, Fingerprint{})
+		assert.NoError(t, err)
+	}
+	_, err := (&Client{URL: "https://ingress.example.net", HTTP: h, MaxSize: size - 1}).Fetch(t.Context(), b.Name, Fingerprint{})
 	assert.ErrorContains(t, err, fmt.Sprintf("the answer is larger than %d bytes", size-1))
 }
 
@@ -187,6 +196,27 @@ func TestClientContentLength(t *testing.T) {
 	assert.Equal(t, b.Fingerprint(), got.Fingerprint())
 }
 
+// What a server writes beside its status goes to no log and no terminal.
+func TestClientQuotesNoStatusLine(t *testing.T) {
+	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer listener.Close()
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			http.ReadRequest(bufio.NewReader(conn))
+			fmt.Fprintf(conn, "HTTP/1.1 500 \x1b[2J\r%s\r\nContent-Length: 0\r\n\r\n", strings.Repeat("x", 10000))
+			conn.Close()
+		}
+	}()
+	c := &Client{URL: "http://" + listener.Addr().String(), Plain: pubLoopback, Retries: -1}
+	_, err = c.Fetch(t.Context(), "senate.example.net", Fingerprint{})
+	assert.EqualError(t, err, c.URL+"/senate.example.net: 500 Internal Server Error")
+}
+
 func TestClientRetries(t *testing.T) {
 	b := pubIssue(t, pubCA(t, nil), "senate.example.net")
 	good := Handler(newPubSource(b), pubEverybody)
@@ -208,11 +238,12 @@ func TestClientRetries(t *testing.T) {
 		{"three times, twice as late each time", 0, []http.HandlerFunc{answer(503, ""), answer(429, ""), answer(502, "")}, 6300 * time.Millisecond, 7700 * time.Millisecond, ""},
 		{"too often", 0, []http.HandlerFunc{answer(503, ""), answer(503, ""), answer(503, ""), answer(500, "")}, 6300 * time.Millisecond, 7700 * time.Millisecond, "500 Internal"},
 		{"never", -1, []http.HandlerFunc{answer(503, "")}, 0, 0, "503 Service"},
-		{"as the server says", 1, []http.HandlerFunc{answer(429, "20")}, 18 * time.Second, 22 * time.Second, ""},
-		{"a date", 1, []http.HandlerFunc{answer(503, "Sat, 01 Jan 2000 00:00:30 GMT")}, 27 * time.Second, 33 * time.Second, ""},
+		{"not before the server says", 1, []http.HandlerFunc{answer(429, "20")}, 20900 * time.Millisecond, 21100 * time.Millisecond, ""},
+		{"a date", 1, []http.HandlerFunc{answer(503, "Sat, 01 Jan 2000 00:00:30 GMT")}, 30900 * time.Millisecond, 31100 * time.Millisecond, ""},
 		{"a date that is over", 1, []http.HandlerFunc{answer(503, "Fri, 01 Jan 1999 00:00:00 GMT")}, 900 * time.Millisecond, 1100 * time.Millisecond, ""},
-		{"but not for ever", 1, []http.HandlerFunc{answer(503, "3600")}, 54 * time.Second, time.Minute, ""},
-		{"nonsense", 1, []http.HandlerFunc{answer(503, "99999999999999999999")}, 900 * time.Millisecond, 1100 * time.Millisecond, ""},
+		{"but not for ever", 1, []http.HandlerFunc{answer(503, "3600")}, time.Minute, time.Minute, ""},
+		{"nor for longer than that", 1, []http.HandlerFunc{answer(503, "99999999999999999999")}, time.Minute, time.Minute, ""},
+		{"nonsense", 1, []http.HandlerFunc{answer(503, "-5 minutes")}, 900 * time.Millisecond, 1100 * time.Millisecond, ""},
 		{"often", 8, []http.HandlerFunc{answer(503, ""), answer(503, ""), answer(503, ""), answer(503, ""), answer(503, ""), answer(503, ""), answer(503, ""), answer(503, "")}, 167 * time.Second, 190 * time.Second, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -244,13 +275,13 @@ func TestClientRetries(t *testing.T) {
 // A run of many names does not wait for each of them when the server is at fault.
 func TestClientLosesPatience(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		asked, answer := 0, errors.New("no route to host")
+		asked, answer, status := 0, errors.New("no route to host"), http.StatusServiceUnavailable
 		c := &Client{URL: "https://192.0.2.1/", HTTP: &http.Client{Transport: pubFunc(func(r *http.Request) (*http.Response, error) {
 			asked++
 			if answer != nil {
 				return nil, answer
 			}
-			return &http.Response{StatusCode: http.StatusServiceUnavailable, Body: http.NoBody}, nil
+			return &http.Response{StatusCode: status, Body: http.NoBody}, nil
 		})}}
 		fetch := func(names int) (int, time.Duration) {
 			before, start := asked, time.Now()
@@ -271,6 +302,12 @@ func TestClientLosesPatience(t *testing.T) {
 		tries, took = fetch(1000)
 		assert.Equal(t, 1000, tries, "each once")
 		assert.Zero(t, took)
+
+		status = http.StatusNotFound
+		fetch(1)
+		status = http.StatusServiceUnavailable
+		tries, _ = fetch(1)
+		assert.Equal(t, 4, tries, "it had been well again")
 	})
 }
 
@@ -298,15 +335,24 @@ func TestClientEndsWithItsContext(t *testing.T) {
 func TestClientTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		asked := 0
-		c := &Client{URL: "https://ingress.example.net", Retries: 1, HTTP: pubHandler(func(_ http.ResponseWriter, r *http.Request) {
+		hangs := pubHandler(func(_ http.ResponseWriter, r *http.Request) {
 			asked++
 			<-r.Context().Done()
-		})}
-		begin := time.Now()
-		_, err := c.Fetch(t.Context(), "senate.example.net", Fingerprint{})
-		assert.ErrorIs(t, err, context.DeadlineExceeded)
-		assert.Equal(t, 2, asked)
-		assert.InDelta(t, 61, time.Since(begin).Seconds(), 0.1)
+		})
+		for timeout, total := range map[time.Duration]float64{0: 61, 5 * time.Second: 11} {
+			asked = 0
+			c := &Client{URL: "https://ingress.example.net", Retries: 1, Timeout: timeout, HTTP: hangs}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			_, err := c.Fetch(ctx, "senate.example.net", Fingerprint{})
+			cancel()
+			assert.ErrorIs(t, err, context.DeadlineExceeded)
+			assert.Equal(t, 1, asked, "for the caller has no more time, which is not the server's fault:")
+			begin := time.Now()
+			_, err = c.Fetch(t.Context(), "senate.example.net", Fingerprint{})
+			assert.ErrorIs(t, err, context.DeadlineExceeded)
+			assert.Equal(t, 3, asked)
+			assert.InDelta(t, total, time.Since(begin).Seconds(), 0.1)
+		}
 	})
 }
 
@@ -340,7 +386,10 @@ func TestClientPlainOnlyWhereAllowed(t *testing.T) {
 		{"", tunnel, "no host"},
 		{"https:opaque", tunnel, "no host"},
 		{"https://ingress.example.net/?dir=", nil, "a query or a fragment"},
-		{"https://ingress.example.net/#", nil, ""}, // parsed away
+		{"https://ingress.example.net/?token=hunter2", nil, "a query or a fragment"},
+		{"https://ingress.example.net/?", nil, "a query or a fragment"},
+		{"user:hunter2@ingress.example.net/certs/", nil, "no host"}, // user is the scheme
+		{"https://ingress.example.net/#", nil, ""},                  // parsed away
 		{"https://ingress.example.net/#x", nil, "a query or a fragment"},
 		{"https://user:hunter2/@ingress.example.net/", nil, "cannot be read"},
 		{"http://user:hunter2@ingress.example.net/", nil, "without TLS"},
@@ -399,6 +448,14 @@ func TestClientTunnelWithoutProxy(t *testing.T) {
 	c = &Client{URL: "https://127.0.0.1:1", HTTP: &http.Client{Transport: proxied}, Retries: -1}
 	_, err = c.Fetch(t.Context(), b.Name, Fingerprint{})
 	assert.ErrorContains(t, err, "asked for a proxy")
+
+	// Its own transport, and not the default one, which has the proxy of the environment.
+	own, ok := (&Client{HTTP: &http.Client{}}).client().Transport.(*http.Transport)
+	require.True(t, ok)
+	proxy, err := own.Proxy(httptest.NewRequest("GET", "http://172.16.1.1/", nil))
+	assert.NoError(t, err)
+	assert.Nil(t, proxy)
+	assert.NotSame(t, http.DefaultTransport, own)
 }
 
 func TestClientWrongCAIsNotTriedAgain(t *testing.T) {

@@ -3,7 +3,6 @@ package certsync
 import (
 	"cmp"
 	"context"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -34,7 +33,8 @@ type Consumer struct {
 	// rolled back.
 	Force bool
 	// State is a file that keeps what the daemons were told. Empty: state.json in
-	// .certsync in the Dir.
+	// .certsync in the Dir. Consumers that share a Dir and have not the same certificates and
+	// daemons need one each.
 	State string
 	// Interval is the time between two runs of Run, more or less a tenth. 0: an hour. What
 	// failed is tried again after a minute, then after two, and so on.
@@ -47,7 +47,8 @@ type Consumer struct {
 	// to signal.Notify. Nil: never.
 	Wake <-chan os.Signal
 	// Notify gets the events of a run if one of them is more than a Warning. An error that
-	// stays is told once a day. Nil: nobody.
+	// stays is told once a day. Its context, like that of a Reload, ends after five minutes.
+	// Nil: nobody.
 	Notify func(ctx context.Context, events []Event) error
 	// Log gets every event. Nil: nobody.
 	Log *slog.Logger
@@ -135,7 +136,7 @@ func (c *Consumer) statePath() string {
 
 // consumerState is what survives a run.
 type consumerState struct {
-	Checked  time.Time                         `json:"checked"`            // when the last run ended
+	Checked  time.Time                         `json:"checked"`            // when the last whole run ended
 	Told     map[string]map[string]Fingerprint `json:"told"`               // by daemon and certificate
 	Rejected map[string]rejection              `json:"rejected,omitempty"` // by certificate
 	Failures map[string]failure                `json:"failures,omitempty"` // by certificate
@@ -168,6 +169,10 @@ type failure struct {
 // have been at fault, and the old certificate ends.
 const rejectedFor = 24 * time.Hour
 
+// hookTimeout ends a reload or a Notify that hangs: the next certificate must not wait for
+// it.
+const hookTimeout = 5 * time.Minute
+
 // A syncRun is one run of Sync.
 type syncRun struct {
 	*Consumer
@@ -194,105 +199,21 @@ func (r *syncRun) fail(name string, err error, warning bool) {
 	e.Err = errors.Join(e.Err, err)
 }
 
-// update makes one certificate the source's.
-func (r *syncRun) update(ctx context.Context, cert Certificate) {
-	have, sound := r.look(ctx, cert.Name)
-	r.installed[cert.Name] = have
-	b, err := r.Source.Fetch(ctx, cert.Name, have)
-	same := errors.Is(err, ErrNotModified) && !have.IsZero() || err == nil && b.Fingerprint() == have
-	switch {
-	case same && sound:
-		if r.left(cert.Name) <= 0 {
-			r.fail(cert.Name, fmt.Errorf("it ends %s, and the source has no newer one", r.state.Known[cert.Name].NotAfter.Format(time.RFC3339)), false)
-		}
-		return
-	case same: // somebody has changed its owner or mode, or a crash has left half a step
-		b, err = r.Dir.Fetch(ctx, cert.Name, Fingerprint{})
-	}
-	if err != nil {
-		r.fail(cert.Name, err, r.left(cert.Name) > 0)
-		return
-	}
-	if rej := r.state.Rejected[cert.Name]; rej.Fingerprint == b.Fingerprint() && time.Now().Before(rej.Until) && !r.Force {
-		r.fail(cert.Name, fmt.Errorf("the new certificate was rolled back, and is not tried again before %s", rej.Until.Format(time.RFC3339)), true)
-		return
-	}
-	policy := r.Policy
-	policy.Names = domains(cert.Name, cert.Domains)
-	if !r.Force {
-		policy.Installed = r.leaf(ctx, cert.Name)
-	}
-	err = b.Validate(policy)
-	if err == nil && r.state.forget(b) {
-		// What is put right may have been read while it was wrong.
-		err = writeState(r.statePath(), r.state)
-	}
-	if err == nil {
-		err = r.Dir.Install(ctx, b)
-	}
-	if err != nil {
-		r.fail(cert.Name, err, false)
-		return
-	}
-	r.event(cert.Name).New = b.Fingerprint()
-	r.installed[cert.Name] = b.Fingerprint()
-	delete(r.state.Rejected, cert.Name)
-}
-
-// leaf returns the installed certificate, or nil.
-func (r *syncRun) leaf(ctx context.Context, name string) *x509.Certificate {
-	b, err := r.Dir.Fetch(ctx, name, Fingerprint{})
-	if err != nil {
-		return nil
-	}
-	leaf, err := b.Leaf()
-	if err != nil {
-		return nil
-	}
-	return leaf
-}
-
-// look returns the fingerprint of what is installed, and whether all is as it should be.
-func (r *syncRun) look(ctx context.Context, name string) (have Fingerprint, sound bool) {
-	stamp := r.Dir.stamp(name, r.own)
-	if k := r.state.Known[name]; stamp != "" && k.Stamp == stamp {
-		return k.Fingerprint, true
-	}
-	delete(r.state.Known, name)
-	have, sound = r.Dir.inspect(name, r.own)
-	leaf := r.leaf(ctx, name)
-	if leaf == nil {
-		return have, sound
-	}
-	if r.state.Known == nil {
-		r.state.Known = map[string]known{}
-	}
-	k := known{"", have, leaf.NotBefore, leaf.NotAfter}
-	if sound {
-		k.Stamp = stamp
-	}
-	r.state.Known[name] = k
-	return have, sound
-}
-
-// left is the time until the installed certificate should have been replaced. If there is
-// none, that is now.
-func (r *syncRun) left(name string) time.Duration {
-	k := r.state.Known[name]
-	return time.Until(k.NotAfter) - alarmBefore(k.NotBefore, k.NotAfter, r.Alarm)
-}
-
-// alarmBefore is how long before its end a certificate should have been replaced.
-func alarmBefore(notBefore, notAfter time.Time, alarm time.Duration) time.Duration {
-	return cmp.Or(alarm, min(14*24*time.Hour, notAfter.Sub(notBefore)/5))
-}
-
-// finish keeps the state, and tells who wants to know.
+// finish keeps the state, and tells who wants to know. A run that was ended before it had
+// looked at everything says nothing of the rest.
 func (r *syncRun) finish(ctx context.Context, errs ...error) ([]Event, error) {
 	events := make([]Event, 0, len(r.events))
 	var news bool
+	var overdue []string // of whose error nobody was told for a day
 	now := time.Now()
-	failures := map[string]failure{}
+	failures := r.state.Failures
+	if failures == nil {
+		failures = map[string]failure{}
+	}
+	maps.DeleteFunc(failures, func(name string, _ failure) bool {
+		_, looked := r.installed[name]
+		return looked && (r.events[name] == nil || r.events[name].Err == nil)
+	})
 	for _, name := range slices.Sorted(maps.Keys(r.events)) {
 		e := *r.events[name]
 		events = append(events, e)
@@ -301,7 +222,7 @@ func (r *syncRun) finish(ctx context.Context, errs ...error) ([]Event, error) {
 		if e.Err == nil {
 			continue
 		}
-		f, failedBefore := r.state.Failures[name]
+		f, failedBefore := failures[name]
 		if !failedBefore && !r.installed[name].IsZero() {
 			f.Succeeded = r.state.Checked
 		}
@@ -309,20 +230,40 @@ func (r *syncRun) finish(ctx context.Context, errs ...error) ([]Event, error) {
 		if !e.Warning {
 			errs = append(errs, fmt.Errorf("%s: %w", name, e.Err))
 			if now.Sub(f.Notified) >= 24*time.Hour {
-				f.Notified, news = now, true
+				overdue, news = append(overdue, name), true
 			}
 		}
 		failures[name] = f
 	}
-	r.state.Failures, r.state.Checked = failures, now
+	r.state.Failures = failures
+	if len(r.installed) == len(r.Certificates) {
+		r.state.Checked = now
+	}
 	r.cleanState()
 	errs = append(errs, writeState(r.statePath(), r.state))
 	if news && r.Notify != nil {
-		if err := r.Notify(ctx, events); err != nil {
-			errs = append(errs, fmt.Errorf("notify: %w", err))
-		}
+		errs = append(errs, r.notify(ctx, events, overdue))
 	}
 	return events, errors.Join(errs...)
+}
+
+// notify tells of the events, and keeps of whose errors it did. What could not be told of
+// is told of by the next run.
+func (r *syncRun) notify(ctx context.Context, events []Event, overdue []string) error {
+	limit, cancel := context.WithTimeout(ctx, hookTimeout)
+	defer cancel()
+	if err := r.Notify(limit, events); err != nil {
+		return fmt.Errorf("notify: %w", err)
+	}
+	if len(overdue) == 0 {
+		return nil
+	}
+	for _, name := range overdue {
+		f := r.state.Failures[name]
+		f.Notified = time.Now()
+		r.state.Failures[name] = f
+	}
+	return writeState(r.statePath(), r.state)
 }
 
 // cleanState removes what is not configured any more.
@@ -332,6 +273,7 @@ func (r *syncRun) cleanState() {
 		configured[cert.Name] = true
 	}
 	maps.DeleteFunc(r.state.Rejected, func(name string, _ rejection) bool { return !configured[name] })
+	maps.DeleteFunc(r.state.Failures, func(name string, _ failure) bool { return !configured[name] })
 	maps.DeleteFunc(r.state.Known, func(name string, _ known) bool { return !configured[name] })
 	maps.DeleteFunc(r.state.Told, func(daemon string, told map[string]Fingerprint) bool {
 		maps.DeleteFunc(told, func(name string, _ Fingerprint) bool { return !configured[name] })

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,11 +19,14 @@ import (
 
 // A shelf is a Source in memory.
 type shelf struct {
+	mu      sync.Mutex // a run of Run may come while a test puts something there
 	bundles map[string]*certsync.Bundle
 	err     error // of every Fetch
 }
 
 func (s *shelf) Fetch(_ context.Context, name string, have certsync.Fingerprint) (*certsync.Bundle, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	b := s.bundles[name]
 	switch {
 	case s.err != nil:
@@ -35,7 +39,11 @@ func (s *shelf) Fetch(_ context.Context, name string, have certsync.Fingerprint)
 	return b, nil
 }
 
-func (s *shelf) put(b *certsync.Bundle) { s.bundles[b.Name] = b }
+func (s *shelf) put(b *certsync.Bundle) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.bundles[b.Name] = b
+}
 
 // A server is a daemon that reads its files when it is reloaded, as Postfix and Dovecot do,
 // and goes on with the old ones if it does not like the new.
@@ -331,6 +339,17 @@ func TestReloadThatFailsStaysPending(t *testing.T) {
 	assert.Empty(t, g.status(t).Pending)
 }
 
+// A Probe and a Source of a caller's own may do what they like.
+func TestOddProbesAndSources(t *testing.T) {
+	g := newGuest(t, nil)
+	g.source.bundles["example.net"].Name = "../../another"
+	g.Daemons[0].Probe = func(context.Context) (*x509.Certificate, error) { return nil, nil }
+	g.Daemons[0].Patience = time.Millisecond
+	_, err := g.Sync(t.Context())
+	assert.ErrorContains(t, err, "postfix: probe: it says nothing of what is served")
+	assert.Equal(t, g.source.bundles["example.net"].Fingerprint(), g.installed(t))
+}
+
 // What was broken by hand is put right, and daemons are told: they may have read it.
 func TestMendedFilesAreToldAgain(t *testing.T) {
 	g := newGuest(t, nil)
@@ -510,6 +529,7 @@ func TestAClockThatJumps(t *testing.T) {
 		assert.Equal(t, kept, g.installed(t))
 		assert.Contains(t, g.status(t).Problem, "not yet valid")
 		g.Policy.Now = time.Time{}
+		g.renew(t)
 		time.Sleep(66 * time.Minute)
 		synctest.Wait()
 		assert.NotEqual(t, kept, g.installed(t))

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -38,6 +40,7 @@ type Reload func(ctx context.Context) error
 // It is for daemons that reload: one that it starts anew loses its standard error a second
 // later, and may end at its next message.
 func ReloadCommand(argv ...string) Reload {
+	argv = slices.Clone(argv)
 	return func(ctx context.Context) error {
 		if len(argv) == 0 {
 			return &ValueError{Field: "reload command", Reason: "it is empty"}
@@ -74,12 +77,13 @@ func (t *tail) Write(p []byte) (int, error) {
 }
 
 // ReloadSignal sends a signal, most often SIGHUP, to the process whose number is the first
-// line of a file. A file that outlived its daemon may name another process by now: where the
-// daemon has a command for it, [ReloadCommand] is safer. Errors are a [*ParseError] if the
-// file does not name one process, and else those of reading it and of kill(2).
+// line of a file. A file that outlived its daemon may name another process by now, and who
+// may write to it chooses one: where the daemon has a command for it, [ReloadCommand] is
+// safer. Errors are a [*ParseError] if the file does not name one process, and else those of
+// reading it and of kill(2).
 func ReloadSignal(pidFile string, sig syscall.Signal) Reload {
 	return func(context.Context) error {
-		text, err := os.ReadFile(pidFile)
+		text, err := readPIDFile(pidFile)
 		if err != nil {
 			return err
 		}
@@ -98,4 +102,22 @@ func ReloadSignal(pidFile string, sig syscall.Signal) Reload {
 		}
 		return nil
 	}
+}
+
+// readPIDFile reads the beginning of a file that may belong to the daemon's user, who could
+// put a pipe in its place, at which a reader waits for ever, or make it endless.
+func readPIDFile(path string) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, &ParseError{File: path, Err: errors.New("it is not a regular file")}
+	}
+	return io.ReadAll(io.LimitReader(f, 1<<10))
 }

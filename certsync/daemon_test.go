@@ -57,6 +57,15 @@ func TestReloadCommandWithoutAProgram(t *testing.T) {
 	require.ErrorAs(t, certsync.ReloadCommand()(t.Context()), &wrong)
 }
 
+func TestReloadCommandKeepsItsArguments(t *testing.T) {
+	lab.Need(t, "test")
+	argv := make([]string, 0, 8)
+	argv = append(argv, "test", "1", "=")
+	one, two := certsync.ReloadCommand(append(argv, "1")...), certsync.ReloadCommand(append(argv, "2")...)
+	assert.NoError(t, one(t.Context()))
+	assert.Error(t, two(t.Context()))
+}
+
 func TestReloadCommandKeepsTheEndOfWhatWasSaid(t *testing.T) {
 	lab.Need(t, "sh", "seq")
 	err := certsync.ReloadCommand("sh", "-c", "seq 100000 >&2; echo fatal: at last >&2; exit 1")(t.Context())
@@ -139,6 +148,17 @@ func TestReloadSignalNeedsOneProcess(t *testing.T) {
 		assert.ErrorContains(t, err, file+":1: ")
 		assert.ErrorContains(t, err, test.want)
 		assert.Less(t, len(err.Error()), 300)
+	}
+	// What the daemon's user could put there to keep the consumer busy.
+	pipe, endless := filepath.Join(dir, "pipe"), filepath.Join(dir, "endless")
+	require.NoError(t, syscall.Mkfifo(pipe, 0o600))
+	require.NoError(t, os.WriteFile(endless, nil, 0o600))
+	require.NoError(t, os.Truncate(endless, 1<<40))
+	for path, want := range map[string]string{pipe: "it is not a regular file", "/dev/zero": "it is not a regular file", dir: "it is not a regular file", endless: "is no process number"} {
+		var failed *certsync.ParseError
+		err := certsync.ReloadSignal(path, syscall.SIGKILL)(t.Context())
+		require.ErrorAs(t, err, &failed, path)
+		assert.ErrorContains(t, err, want)
 	}
 	assert.ErrorIs(t, certsync.ReloadSignal(filepath.Join(dir, "missing.pid"), syscall.SIGKILL)(t.Context()), fs.ErrNotExist)
 }

@@ -17,7 +17,8 @@ import (
 
 // A Dir keeps bundles as files that daemons read. It is a [Source] too.
 type Dir struct {
-	// Path is the directory. It is made if it is missing, with mode 0755.
+	// Path is the directory. It is made if it is missing, with mode 0755. Nobody else should
+	// be able to write in it.
 	Path string
 	// Layout is how a bundle lies in it. The zero value is [Versions].
 	Layout Layout
@@ -25,7 +26,7 @@ type Dir struct {
 	// is.
 	Owner, Group string
 	// Mode is that of the files, which hold keys. 0: 0600. A directory can be searched by
-	// whoever can read the files in it.
+	// whoever can read the files in it, and written by this process alone.
 	Mode fs.FileMode
 	// Keep is how many old versions are kept for a rollback. 0: three; negative: one.
 	Keep int
@@ -185,15 +186,16 @@ func (d *Dir) Install(ctx context.Context, b *Bundle) error {
 		return err
 	}
 	defer unlock()
-	if fp, sound := d.inspect(b.Name, own); sound && fp == b.Fingerprint() {
+	have, sound := d.inspect(b.Name, own)
+	if sound && have == b.Fingerprint() {
 		return nil
 	}
 	s, err := d.openStore(b.Name, own)
 	if err != nil {
 		return err
 	}
-	if s.live == 0 && d.Layout != Versions {
-		if err := d.adopt(s, b.Name); err != nil {
+	if d.Layout != Versions && !have.IsZero() && digestOf(have) != s.live.digest {
+		if err := d.adopt(ctx, s, have); err != nil {
 			return err
 		}
 	}
@@ -216,7 +218,7 @@ func (d *Dir) Rollback(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := os.Stat(d.store(name)); err != nil {
+	if _, err := os.Stat(d.store(name)); errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%s: no version to go back to: %w", name, ErrNotFound)
 	}
 	unlock, err := lock(ctx, filepath.Join(d.Path, hidden, "lock"))
@@ -228,11 +230,15 @@ func (d *Dir) Rollback(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	b, err := s.back()
+	v, b, err := s.before()
 	if err != nil {
 		return err
 	}
-	return d.export(b, own)
+	// The link comes last: who tries again after a failure goes back no further.
+	if err := d.export(b, own); err != nil {
+		return err
+	}
+	return s.use(v)
 }
 
 // ownership is that of the files that daemons read.
@@ -250,7 +256,7 @@ func (d *Dir) store(name string) string {
 	if d.Layout == Versions {
 		return filepath.Join(d.Path, fileName(name))
 	}
-	return filepath.Join(d.Path, hidden, fileName(name))
+	return filepath.Join(d.Path, hidden, "versions", fileName(name))
 }
 
 func (d *Dir) exported(name, ending string) string {
@@ -268,18 +274,19 @@ func (d *Dir) openStore(name string, own ownership) (*store, error) {
 	return openStore(d.store(name), name, own)
 }
 
-// adopt keeps what was there before the first Install as a version, so that there is a way
-// back to it.
-func (d *Dir) adopt(s *store, name string) error {
-	read := d.readCombined
-	if d.Layout == Pair {
-		read = d.readPair
+// adopt makes what daemons read the version in use, so that there is a way back to it:
+// another program wrote it, or a crash has kept its successor from them.
+func (d *Dir) adopt(ctx context.Context, s *store, have Fingerprint) error {
+	for _, v := range slices.Backward(s.versions) {
+		if v.digest == digestOf(have) {
+			return s.use(v)
+		}
 	}
-	before, err := read(name, Fingerprint{})
+	b, err := d.Fetch(ctx, s.name, Fingerprint{})
 	if err != nil {
-		return nil // nothing, or nothing to go back to
+		return err
 	}
-	return s.add(before)
+	return s.add(b)
 }
 
 // An export is a file outside of the versions.
@@ -300,9 +307,19 @@ func (d *Dir) exports(name string, files versionFiles) []export {
 	return nil
 }
 
+// export replaces the files outside of the versions. All are written before the first is
+// renamed, so that a full disk replaces none.
 func (d *Dir) export(b *Bundle, own ownership) error {
-	for _, e := range d.exports(b.Name, b.files()) {
-		if err := replaceFile(e.path, own, e.data); err != nil {
+	exports := d.exports(b.Name, b.files())
+	for _, e := range exports {
+		temp, err := stageFile(e.path, own, e.data)
+		if err != nil {
+			return err
+		}
+		defer os.Remove(temp) // if it is still there
+	}
+	for _, e := range exports {
+		if err := renameInto(tempName(e.path), e.path); err != nil {
 			return err
 		}
 	}
@@ -325,8 +342,10 @@ func (d *Dir) inspect(name string, own ownership) (fp Fingerprint, sound bool) {
 			}
 			if d.Layout == Versions {
 				exports = files.in(dir)
-				if info, err := os.Stat(d.store(name)); err != nil || !own.directory().has(info) {
-					return files.fingerprint(), false
+				for _, path := range []string{d.store(name), dir} {
+					if info, err := os.Stat(path); err != nil || !own.directory().has(info) {
+						return files.fingerprint(), false
+					}
 				}
 			}
 			return files.fingerprint(), !slices.ContainsFunc(exports, func(e export) bool {
@@ -351,6 +370,7 @@ func (d *Dir) stamp(name string, own ownership) string {
 		paths = append(paths, e.path)
 	}
 	if d.Layout == Versions {
+		paths = append(paths, dir)
 		for _, e := range (versionFiles{}).in(dir) {
 			paths = append(paths, e.path)
 		}

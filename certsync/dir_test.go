@@ -128,25 +128,27 @@ func TestWhatTheLayoutsLeave(t *testing.T) {
 		}},
 		{"combined", certsync.Dir{Layout: certsync.Combined, Mode: 0o640}, []string{
 			"drwx------ .certsync",
-			"drwx------ .certsync/_.example.net",
-			"drwx------ .certsync/_.example.net/000001-" + digest[:16],
-			"-rw------- .certsync/_.example.net/000001-" + digest[:16] + "/combined.pem",
-			"-rw------- .certsync/_.example.net/000001-" + digest[:16] + "/fullchain.pem",
-			"-rw------- .certsync/_.example.net/000001-" + digest[:16] + "/privkey.pem",
-			"Lrwxrwxrwx .certsync/_.example.net/live -> 000001-" + digest[:16],
 			"-rw------- .certsync/lock",
+			"drwxr-xr-x .certsync/versions",
+			"drwx------ .certsync/versions/_.example.net",
+			"drwx------ .certsync/versions/_.example.net/000001-" + digest[:16],
+			"-rw------- .certsync/versions/_.example.net/000001-" + digest[:16] + "/combined.pem",
+			"-rw------- .certsync/versions/_.example.net/000001-" + digest[:16] + "/fullchain.pem",
+			"-rw------- .certsync/versions/_.example.net/000001-" + digest[:16] + "/privkey.pem",
+			"Lrwxrwxrwx .certsync/versions/_.example.net/live -> 000001-" + digest[:16],
 			"-rw-r----- _.example.net.pem",
 			"-rw-r----- _.example.net.sha256",
 		}},
 		{"pair", certsync.Dir{Layout: certsync.Pair}, []string{
 			"drwx------ .certsync",
-			"drwx------ .certsync/_.example.net",
-			"drwx------ .certsync/_.example.net/000001-" + digest[:16],
-			"-rw------- .certsync/_.example.net/000001-" + digest[:16] + "/combined.pem",
-			"-rw------- .certsync/_.example.net/000001-" + digest[:16] + "/fullchain.pem",
-			"-rw------- .certsync/_.example.net/000001-" + digest[:16] + "/privkey.pem",
-			"Lrwxrwxrwx .certsync/_.example.net/live -> 000001-" + digest[:16],
 			"-rw------- .certsync/lock",
+			"drwxr-xr-x .certsync/versions",
+			"drwx------ .certsync/versions/_.example.net",
+			"drwx------ .certsync/versions/_.example.net/000001-" + digest[:16],
+			"-rw------- .certsync/versions/_.example.net/000001-" + digest[:16] + "/combined.pem",
+			"-rw------- .certsync/versions/_.example.net/000001-" + digest[:16] + "/fullchain.pem",
+			"-rw------- .certsync/versions/_.example.net/000001-" + digest[:16] + "/privkey.pem",
+			"Lrwxrwxrwx .certsync/versions/_.example.net/live -> 000001-" + digest[:16],
 			"-rw------- _.example.net.crt",
 			"-rw------- _.example.net.key",
 		}},
@@ -296,11 +298,104 @@ func TestLeftoversOfACrashGo(t *testing.T) {
 	dir := certsync.Dir{Path: t.TempDir(), Layout: certsync.Combined}
 	require.NoError(t, dir.Install(t.Context(), issue(t, ca, "example.net")))
 	clean := len(tree(t, dir.Path))
-	for _, name := range []string{".certsync-1", ".certsync/example.net/.certsync-2"} {
+	for _, name := range []string{".certsync-1", ".certsync/versions/example.net/.certsync-2"} {
 		require.NoError(t, os.WriteFile(filepath.Join(dir.Path, name), []byte("half a key"), 0o600))
 	}
-	require.NoError(t, os.Mkdir(filepath.Join(dir.Path, ".certsync/example.net/000009-unused"), 0o700))
+	require.NoError(t, os.Mkdir(filepath.Join(dir.Path, ".certsync/versions/example.net/000009-unused"), 0o700))
 	require.NoError(t, dir.Install(t.Context(), issue(t, ca, "example.net")))
 	list := tree(t, dir.Path)
 	assert.Len(t, list, clean+4, "one version more, and nothing else: %s", strings.Join(list, "\n"))
+}
+
+// Neither the daemon that owns its files nor a group that may write them can put anything
+// in the place of the directories in which root works.
+func TestDirectoriesBelongToTheProcess(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root can give files away")
+	}
+	dir := certsync.Dir{Path: t.TempDir(), Owner: "65534", Mode: 0o660}
+	require.NoError(t, dir.Install(t.Context(), issue(t, authority(t), "example.net")))
+	for _, path := range []string{"example.net", "example.net/live"} {
+		info, err := os.Stat(filepath.Join(dir.Path, path))
+		require.NoError(t, err)
+		assert.EqualValues(t, 0, info.Sys().(*syscall.Stat_t).Uid, path)
+		assert.Equal(t, os.FileMode(0o751)|os.ModeDir, info.Mode(), path)
+	}
+	info, err := os.Stat(filepath.Join(dir.Path, "example.net/live/privkey.pem"))
+	require.NoError(t, err)
+	assert.EqualValues(t, 65534, info.Sys().(*syscall.Stat_t).Uid)
+}
+
+// A version that its readers cannot enter is put right.
+func TestTheModeOfAVersionIsMended(t *testing.T) {
+	dir := certsync.Dir{Path: t.TempDir(), Mode: 0o640}
+	b := issue(t, authority(t), "example.net")
+	require.NoError(t, dir.Install(t.Context(), b))
+	live := filepath.Join(dir.Path, "example.net/live")
+	require.NoError(t, os.Chmod(live, 0o700))
+	require.NoError(t, dir.Install(t.Context(), b))
+	info, err := os.Stat(live)
+	require.NoError(t, err)
+	assert.Equal(t, os.FileMode(0o750)|os.ModeDir, info.Mode())
+}
+
+// An owner that the file system does not take is an error, and no file is left with a key
+// in it that another can read.
+func TestAnOwnerThatIsNotKept(t *testing.T) {
+	for _, id := range []string{"4294967295", "-1"} {
+		dir := certsync.Dir{Path: t.TempDir(), Group: id}
+		_, ok := errors.AsType[*certsync.ValueError](dir.Install(t.Context(), issue(t, authority(t), "example.net")))
+		assert.True(t, ok, id)
+	}
+}
+
+// A file where the versions of a bundle should lie is somebody's, and is left alone.
+func TestAFileInThePlaceOfTheVersions(t *testing.T) {
+	dir := certsync.Dir{Path: t.TempDir(), Mode: 0o644}
+	path := filepath.Join(dir.Path, "example.net")
+	require.NoError(t, os.WriteFile(path, []byte("mine"), 0o600))
+	require.ErrorIs(t, dir.Install(t.Context(), issue(t, authority(t), "example.net")), syscall.ENOTDIR)
+	info, err := os.Stat(path)
+	require.NoError(t, err)
+	assert.Equal(t, os.FileMode(0o600), info.Mode())
+}
+
+// A version goes back into use with the owner and mode of today.
+func TestRollbackAfterAChangeOfMode(t *testing.T) {
+	ca := authority(t)
+	for title, layout := range layouts {
+		t.Run(title, func(t *testing.T) {
+			dir := certsync.Dir{Path: t.TempDir(), Layout: layout}
+			old, next := issue(t, ca, "example.net"), issue(t, ca, "example.net")
+			require.NoError(t, dir.Install(t.Context(), old))
+			require.NoError(t, dir.Install(t.Context(), next))
+			dir.Mode = 0o640
+			for range 3 { // each a version more of the same
+				require.NoError(t, dir.Install(t.Context(), next))
+				dir.Mode ^= 0o040
+			}
+			dir.Mode = 0o644
+			require.NoError(t, dir.Rollback(t.Context(), "example.net"))
+			_, err := dir.Fetch(t.Context(), "example.net", old.Fingerprint())
+			require.ErrorIs(t, err, certsync.ErrNotModified)
+			before := tree(t, dir.Path)
+			require.NoError(t, dir.Install(t.Context(), old))
+			assert.Equal(t, before, tree(t, dir.Path), "nothing to put right")
+			assert.ErrorIs(t, dir.Rollback(t.Context(), "example.net"), certsync.ErrNotFound)
+		})
+	}
+}
+
+// What another program has put in the place of the files is what a rollback leads to.
+func TestRollbackToWhatAnotherProgramWrote(t *testing.T) {
+	ca := authority(t)
+	dir := certsync.Dir{Path: t.TempDir(), Layout: certsync.Pair}
+	require.NoError(t, dir.Install(t.Context(), issue(t, ca, "example.net")))
+	theirs := issue(t, ca, "example.net")
+	require.NoError(t, os.WriteFile(filepath.Join(dir.Path, "example.net.crt"), theirs.Chain, 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir.Path, "example.net.key"), theirs.Key.Reveal(), 0o600))
+	require.NoError(t, dir.Install(t.Context(), issue(t, ca, "example.net")))
+	require.NoError(t, dir.Rollback(t.Context(), "example.net"))
+	_, err := dir.Fetch(t.Context(), "example.net", theirs.Fingerprint())
+	assert.ErrorIs(t, err, certsync.ErrNotModified)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"strings"
+	"unicode"
 )
 
 // An Event is what happened to one certificate in one run.
@@ -26,9 +27,20 @@ func (e Event) String() string {
 		parts = append(parts, "told "+strings.Join(e.Daemons, " and "))
 	}
 	if e.Err != nil {
-		parts = append(parts, strings.ReplaceAll(e.Err.Error(), "\n", "; "))
+		parts = append(parts, oneLine(e.Err.Error()))
 	}
 	return e.Name + ": " + strings.Join(parts, ", ")
+}
+
+// oneLine is a text without line ends and what else a terminal obeys: servers and
+// certificates have a say in errors.
+func oneLine(text string) string {
+	return strings.Map(func(c rune) rune {
+		if unicode.IsPrint(c) {
+			return c
+		}
+		return ' '
+	}, strings.ReplaceAll(text, "\n", "; "))
 }
 
 // log logs the event, by how much it matters.

@@ -29,22 +29,35 @@ type ownership struct {
 var private = ownership{-1, -1, 0o600}
 
 // directory is the ownership of a directory that holds such files: who may read them may
-// list it and pass through.
+// pass through. Nobody but the process may write in it, not even the owner of the files: a
+// link in the place of what is being written would lead elsewhere.
 func (o ownership) directory() ownership {
-	o.mode |= o.mode & 0o444 >> 2
-	o.mode |= 0o700
+	read := o.mode & 0o444
+	o.mode = 0o700 | read | read>>2
+	if o.uid >= 0 {
+		o.uid = os.Geteuid()
+		o.mode |= 0o001
+	}
 	return o
 }
 
 // give sets owner and mode of an open file or directory that nobody else can see yet. The
-// mode comes second: chown clears its special bits.
+// mode comes second: chown clears its special bits. A file system that does not keep them
+// is no place for a key.
 func (o ownership) give(f *os.File) error {
 	if o.uid >= 0 || o.gid >= 0 {
 		if err := f.Chown(o.uid, o.gid); err != nil {
 			return err
 		}
 	}
-	return f.Chmod(o.mode)
+	if err := f.Chmod(o.mode); err != nil {
+		return err
+	}
+	info, err := f.Stat()
+	if err == nil && !o.has(info) {
+		err = fmt.Errorf("%s: the file system does not keep owner and mode", f.Name())
+	}
+	return err
 }
 
 // apply gives what is there already its owner and mode.
@@ -72,7 +85,7 @@ func (o ownership) has(info fs.FileInfo) bool {
 func lookupOwner(owner, group string) (uid, gid int, err error) {
 	uid, gid = -1, -1
 	if owner != "" {
-		if uid, err = strconv.Atoi(owner); err != nil {
+		if uid, err = parseID(owner); err != nil {
 			u, err := user.Lookup(owner)
 			if err != nil {
 				return 0, 0, &ValueError{Field: "owner", Value: owner, Reason: "no such user"}
@@ -81,7 +94,7 @@ func lookupOwner(owner, group string) (uid, gid int, err error) {
 		}
 	}
 	if group != "" {
-		if gid, err = strconv.Atoi(group); err != nil {
+		if gid, err = parseID(group); err != nil {
 			g, err := user.LookupGroup(group)
 			if err != nil {
 				return 0, 0, &ValueError{Field: "group", Value: group, Reason: "no such group"}
@@ -90,6 +103,13 @@ func lookupOwner(owner, group string) (uid, gid int, err error) {
 		}
 	}
 	return uid, gid, nil
+}
+
+// parseID reads the number of a user or a group. -1, which 4294967295 is too, would be none
+// to chown(2).
+func parseID(text string) (int, error) {
+	id, err := strconv.ParseUint(text, 10, 31)
+	return int(id), err
 }
 
 // writeFile writes a file that is not there yet, and flushes it. Owner and mode are right
@@ -112,15 +132,24 @@ func writeFile(path string, own ownership, data []byte) error {
 // replaceFile puts a file in the place of another, if there is one, at once. The caller has
 // the lock: what lies where it writes is what a crash has left.
 func replaceFile(path string, own ownership, data []byte) error {
-	temp := tempName(path)
-	if err := os.RemoveAll(temp); err != nil {
-		return err
-	}
-	if err := writeFile(temp, own, data); err != nil {
-		os.Remove(temp)
+	temp, err := stageFile(path, own, data)
+	if err != nil {
 		return err
 	}
 	return renameInto(temp, path)
+}
+
+// stageFile writes what is to be at path beside it.
+func stageFile(path string, own ownership, data []byte) (temp string, err error) {
+	temp = tempName(path)
+	if err := os.RemoveAll(temp); err != nil {
+		return "", err
+	}
+	if err := writeFile(temp, own, data); err != nil {
+		os.Remove(temp)
+		return "", err
+	}
+	return temp, nil
 }
 
 // replaceLink is replaceFile for a symbolic link.
@@ -171,8 +200,10 @@ func removeTemps(dir string) error {
 
 // makeDir makes a directory with all above it, unless it is there.
 func makeDir(path string, own ownership) error {
-	info, err := os.Stat(path)
-	if err == nil && info.IsDir() {
+	if info, err := os.Stat(path); err == nil {
+		if !info.IsDir() {
+			return &fs.PathError{Op: "mkdir", Path: path, Err: syscall.ENOTDIR}
+		}
 		return nil
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {

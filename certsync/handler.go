@@ -120,13 +120,14 @@ func (p *Publisher) refuse(w http.ResponseWriter, r *http.Request, status int) {
 	p.log(r, slog.LevelWarn, "refused", slog.Int("status", status))
 }
 
-// maxLogged is how much of a path is logged, in bytes: more than a name has.
+// maxLogged is how much of a path or a method is logged, in bytes: more than a name has.
+// Who is not allowed anything could fill the disk with them.
 const maxLogged = 256
 
 func (p *Publisher) log(r *http.Request, level slog.Level, what string, attr slog.Attr) {
 	if p.Log != nil {
-		path := r.URL.Path[:min(len(r.URL.Path), maxLogged)]
-		p.Log.LogAttrs(r.Context(), level, what, slog.String("from", r.RemoteAddr), slog.String("method", r.Method), slog.String("path", path), attr)
+		cut := func(text string) string { return text[:min(len(text), maxLogged)] }
+		p.Log.LogAttrs(r.Context(), level, what, slog.String("from", r.RemoteAddr), slog.String("method", cut(r.Method)), slog.String("path", cut(r.URL.Path)), attr)
 	}
 }
 

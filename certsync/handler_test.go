@@ -199,6 +199,16 @@ func TestHandlerTakesOnlyPlainNames(t *testing.T) {
 	}
 }
 
+func TestHandlerLogsAreShort(t *testing.T) {
+	long := strings.Repeat("X", 1<<16)
+	for _, request := range [][2]string{{"GET", "/" + long}, {long, "/senate.example.net"}} {
+		var log bytes.Buffer
+		pubAnswer(t, &Publisher{Source: newPubSource(), Log: slog.New(slog.NewTextHandler(&log, nil))}, request[0], request[1])
+		assert.Contains(t, log.String(), "refused")
+		assert.Less(t, log.Len(), 1000)
+	}
+}
+
 func TestHandlerHead(t *testing.T) {
 	b := pubIssue(t, pubCA(t, nil), "senate.example.net")
 	server := httptest.NewServer(Handler(newPubSource(b), pubEverybody))
@@ -348,7 +358,8 @@ func TestAllowFrom(t *testing.T) {
 		{"::ffff:172.16.1.0/120", "[::ffff:172.16.1.4]:40000", true},
 		{"::ffff:172.16.1.0/120", "172.16.2.4:40000", false},
 		{"::ffff:0.0.0.0/96", "198.51.100.1:1", true},
-		{"::/0", "172.16.1.4:40000", false}, // IPv6 alone
+		{"::ffff:0.0.0.0/95", "198.51.100.1:1", false}, // more than IPv4
+		{"::/0", "172.16.1.4:40000", false},            // IPv6 alone
 		{"::/0", "[::ffff:172.16.1.4]:40000", false},
 		{"0.0.0.0/0", "[2001:db8::1]:1", false},
 		{"fd77::/64", "[fd77::2]:40000", true},
@@ -380,6 +391,10 @@ func TestAllowFrom(t *testing.T) {
 			}
 		})
 	}
+	list := []netip.Prefix{netip.MustParsePrefix("172.16.1.0/24")}
+	allow := AllowFrom(list...)
+	list[0] = netip.MustParsePrefix("0.0.0.0/0")
+	assert.False(t, allow(&http.Request{RemoteAddr: "198.51.100.1:1"}, "x"), "what was allowed stays")
 	assert.False(t, AllowFrom(netip.Prefix{})(&http.Request{RemoteAddr: "127.0.0.1:1"}, "x"), "an invalid prefix")
 }
 
@@ -408,7 +423,7 @@ func pubHTTP(t testing.TB, ca *LocalCA, own ...*Bundle) *http.Client {
 		require.NoError(t, err)
 		config.Certificates = append(config.Certificates, c)
 	}
-	transport := &http.Transport{TLSClientConfig: config}
+	transport := &http.Transport{TLSClientConfig: config, ForceAttemptHTTP2: true}
 	t.Cleanup(transport.CloseIdleConnections)
 	return &http.Client{Transport: transport}
 }

@@ -45,7 +45,7 @@ func (m mill) published() *certsync.Dir {
 }
 
 func (m mill) installed(layout certsync.Layout) *certsync.Dir {
-	return &certsync.Dir{Path: filepath.Join(m.Root, "installed", strconv.Itoa(int(layout))), Layout: layout, Keep: 20}
+	return &certsync.Dir{Path: filepath.Join(m.Root, "installed", strconv.Itoa(int(layout))), Layout: layout, Mode: 0o440, Keep: 20}
 }
 
 // renew issues and publishes.
@@ -112,7 +112,7 @@ type miller struct {
 	rotations    atomic.Int64 // versions that the reader of live has seen
 	reads        atomic.Int64
 	twoPathMixed atomic.Int64
-	gone         atomic.Int64 // missing when it was read
+	gone         atomic.Int64 // missing when they were read
 	broken       chan string
 }
 
@@ -159,9 +159,11 @@ func (m *miller) watch(stop <-chan struct{}) {
 	dir := filepath.Join(m.installed(certsync.Versions).Path, milled)
 	readers := []func() error{
 		m.readResolved(dir),
-		func() error { return readCombined(filepath.Join(m.installed(certsync.Combined).Path, milled+".pem")) },
-		func() error { return readCombined(filepath.Join(m.published().Path, milled+".pem")) },
-		func() error { return readCombined(filepath.Join(dir, "live", "combined.pem")) },
+		func() error {
+			return readCombined(filepath.Join(m.installed(certsync.Combined).Path, milled+".pem"), 0o440)
+		},
+		func() error { return readCombined(filepath.Join(m.published().Path, milled+".pem"), 0o600) },
+		func() error { return readCombined(filepath.Join(dir, "live", "combined.pem"), 0o440) },
 		func() error { // allowed to be mixed
 			live := filepath.Join(dir, "live")
 			if _, err := tls.LoadX509KeyPair(filepath.Join(live, "fullchain.pem"), filepath.Join(live, "privkey.pem")); err != nil {
@@ -207,9 +209,18 @@ func (m *miller) readResolved(dir string) func() error {
 	}
 }
 
-// readCombined reads one file, which must be whole.
-func readCombined(path string) error {
-	data, err := os.ReadFile(path)
+// readCombined reads one file, which must be whole, and be as it should from the instant at
+// which it can be seen.
+func readCombined(path string, mode fs.FileMode) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || info.Mode() != mode {
+		return fmt.Errorf("%s has mode %s: %w", path, info.Mode(), err)
+	}
+	data, err := io.ReadAll(f)
 	if err != nil {
 		return err
 	}

@@ -23,8 +23,8 @@ import (
 // an intermediate, which signs.
 type LocalCA struct {
 	opt          LocalCAOptions
-	root         *Bundle // its certificate alone
-	intermediate *Bundle // with the root's certificate
+	root         *Bundle // each with its own certificate alone
+	intermediate *Bundle
 }
 
 // LocalCAOptions are the choices of a [LocalCA].
@@ -37,7 +37,7 @@ type LocalCAOptions struct {
 	Organization string
 	// KeyType is that of its own keys and of those that it makes. Empty: [ECDSAP256].
 	KeyType KeyType
-	// Lifetime is how long a certificate is valid. 0: 90 days.
+	// Lifetime is how long a certificate is valid from when it is made. 0: 90 days.
 	Lifetime time.Duration
 	// Backdate is how long it has been valid when it is made, for clocks that are slow.
 	// 0: an hour; negative: not at all.
@@ -104,7 +104,6 @@ func (ca *LocalCA) Issue(_ context.Context, req Request) (*Bundle, error) {
 		}
 		template.DNSNames = append(template.DNSNames, domain)
 	}
-	// Browsers refuse what has been made to be valid for longer than its lifetime says.
 	now := time.Now()
 	template.NotBefore = now.Add(-max(ca.opt.Backdate, 0))
 	template.NotAfter = now.Add(ca.opt.Lifetime)
@@ -118,8 +117,7 @@ func (ca *LocalCA) Issue(_ context.Context, req Request) (*Bundle, error) {
 	}
 	b.Name = req.Name
 	if !ca.opt.NoIntermediate {
-		intermediate, _ := pem.Decode(ca.intermediate.Chain)
-		b.Chain = append(b.Chain, pem.EncodeToMemory(intermediate)...)
+		b.Chain = append(b.Chain, ca.intermediate.Chain...)
 	}
 	return b, nil
 }

@@ -125,6 +125,9 @@ func TestLocalCAIsNeverHalf(t *testing.T) {
 		_, err := NewLocalCA(&LocalCAOptions{Path: path})
 		require.ErrorContains(t, err, "local authority: "+file, "%d bytes", n)
 	}
+	require.NoError(t, os.WriteFile(file, append(whole, ca.Root()...), 0o600))
+	_, err = NewLocalCA(&LocalCAOptions{Path: path})
+	require.ErrorContains(t, err, "it does not hold the keys and certificates")
 	require.NoError(t, os.WriteFile(file, whole, 0o600))
 	again, err := NewLocalCA(&LocalCAOptions{Path: path})
 	require.NoError(t, err)

@@ -12,8 +12,12 @@ import (
 const firstRetry = time.Minute
 
 // loop calls run at once, then every interval, more or less a tenth of it, so that many
-// machines do not ask in the same second. It returns why the context has ended.
+// machines do not ask in the same second. It returns why the context has ended. A negative
+// interval is a [*ValueError].
 func loop(ctx context.Context, every time.Duration, wake <-chan os.Signal, run func(context.Context) error) error {
+	if every < 0 {
+		return &ValueError{Field: "interval", Value: every.String(), Reason: "it is negative"}
+	}
 	retry := firstRetry
 	for {
 		wait := every

@@ -17,7 +17,8 @@ type NginxOptions struct {
 	// for certificates.
 	Certs string
 	// Publisher is where a [Publisher] listens, to which what is below /certs/ is passed on,
-	// instead of Certs. It sees the proxy's address, and must allow that.
+	// instead of Certs: in the clear, and so on this machine or inside a tunnel. It sees the
+	// proxy's address, and must allow that.
 	Publisher netip.AddrPort
 	// Allow are the addresses that may fetch certificates, as nginx sees them. Nil: none.
 	Allow []netip.Prefix
@@ -56,8 +57,8 @@ func Nginx(opt NginxOptions) (Output, error) {
 	return Output{Path: opt.Path, Mode: 0o644, Data: []byte(b.String())}, nil
 }
 
-// Validators come from anywhere, also where the server asks for a password. The solver
-// answers by the name that it is asked for.
+// Validators come from anywhere, also where the server asks for a password. The solver of
+// certsync/acme answers by the token alone; others ask for the name too.
 const challengeLocation = `
 location ^~ /.well-known/acme-challenge/ {
 	allow all;

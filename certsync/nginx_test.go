@@ -3,6 +3,7 @@ package certsync
 import (
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -84,7 +85,7 @@ func TestNginxAccepts(t *testing.T) {
 		{Solver: netip.MustParseAddrPort("[::1]:8181"), Certs: "/srv/certs"},
 		{Solver: netip.MustParseAddrPort("[::ffff:127.0.0.1]:8181"), Publisher: netip.MustParseAddrPort("[fd77::1]:8182"), Allow: []netip.Prefix{netip.MustParsePrefix("fd77::2/64")}},
 		{Certs: "/srv/.lego/certificates_1-2+3@4~5", Allow: []netip.Prefix{
-			netip.MustParsePrefix("172.16.1.9/24"), netip.MustParsePrefix("fd77::/64"), netip.MustParsePrefix("::ffff:192.0.2.0/120"), netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0"),
+			netip.MustParsePrefix("172.16.1.9/24"), netip.MustParsePrefix("fd77::/64"), netip.MustParsePrefix("::ffff:192.0.2.0/120"), netip.MustParsePrefix("::ffff:0.0.0.0/95"), netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0"),
 		}},
 	} {
 		text := nginxText(t, opt)
@@ -96,11 +97,15 @@ func TestNginxAccepts(t *testing.T) {
 // certificates, and the locations.
 func nginxServer(dir, locations string) string {
 	return `open_file_cache max=100; open_file_cache_valid 60m;
+proxy_cache_path ` + dir + `/cache keys_zone=all:1m;
 server {
 	listen 127.0.0.1:5002; listen [::1]:5002;
 	root ` + dir + `;
 	autoindex on;
 	expires 30d;
+	proxy_cache all; proxy_cache_valid any 1h; proxy_ignore_headers Cache-Control;
+	gzip on; gzip_types *; gzip_min_length 1; gzip_proxied any; gzip_http_version 1.0;
+	types { text/html pem sha256 crt key; }
 	satisfy any;
 	auth_basic "password"; auth_basic_user_file ` + dir + `/users;
 	location / { auth_basic off; }
@@ -154,10 +159,11 @@ func TestNginxChallenge(t *testing.T) {
 	}))
 	defer solver.Close()
 	text := nginxText(t, NginxOptions{Solver: netip.MustParseAddrPort(solver.Listener.Addr().String())})
-	s := lab.StartNginx(t, nginxServer(t.TempDir(), "deny all; "+text))
+	servers := nginxServer(t.TempDir(), "deny all; "+text)
+	s := lab.StartNginx(t, servers)
 	t.Run("satisfy any", func(t *testing.T) { nginxTryChallenge(t) })
 	t.Run("satisfy all", func(t *testing.T) {
-		s.Reload(t, strings.Replace(nginxServer(t.TempDir(), "deny all; "+text), "satisfy any;", "", 1))
+		s.Reload(t, strings.Replace(servers, "satisfy any;", "", 1))
 		nginxTryChallenge(t)
 	})
 	assert.NotContains(t, s.ErrorLog(t), "[warn]")
@@ -218,13 +224,16 @@ func TestNginxCertificates(t *testing.T) {
 	}
 	try := func(t *testing.T, rows []row) {
 		for _, tt := range rows {
-			resp, body := nginxGet(t, tt.from, "127.0.0.1:5002", tt.method, tt.path, tt.header)
+			header := http.Header{"Accept-Encoding": {"gzip"}}
+			maps.Copy(header, tt.header)
+			resp, body := nginxGet(t, tt.from, "127.0.0.1:5002", tt.method, tt.path, header)
 			assert.Equal(t, tt.status, resp.StatusCode, "%s %s %s", tt.from, tt.method, tt.path)
 			if tt.status == 200 {
 				assert.Equal(t, []string{"no-store"}, resp.Header["Cache-Control"], tt.path)
 				assert.Empty(t, resp.Header["Expires"], tt.path)
 				assert.Equal(t, "application/x-pem-file", resp.Header.Get("Content-Type"), tt.path)
-				assert.Equal(t, "nosniff", resp.Header.Get("X-Content-Type-Options"), tt.path)
+				assert.Equal(t, []string{"nosniff"}, resp.Header["X-Content-Type-Options"], tt.path)
+				assert.Empty(t, resp.Header["Content-Encoding"], tt.path)
 			} else {
 				assert.NotContains(t, body, "PRIVATE", tt.path)
 				assert.NotContains(t, body, "Index of", tt.path)
@@ -282,6 +291,9 @@ func TestNginxCertificates(t *testing.T) {
 			{stranger, "GET", "/certs/senate.example.net", forwarded, 403},
 		})
 	})
+	cached, err := os.ReadDir(filepath.Join(web, "cache"))
+	require.NoError(t, err)
+	assert.Empty(t, cached)
 	logged := s.AccessLog(t) + s.ErrorLog(t)
 	assert.Contains(t, logged, "access forbidden by rule")
 	assert.NotContains(t, logged, "PRIVATE")
@@ -368,6 +380,36 @@ func TestNginxServesADir(t *testing.T) {
 			}
 		}
 	}
+}
+
+// ETag of nginx is mtime and size: two bundles of the same size in the same second have the
+// same one, and a Client sees the difference.
+func TestNginxETagCollides(t *testing.T) {
+	lab.NeedIsolation(t)
+	ca, path := pubCA(t, nil), t.TempDir()
+	first := pubIssue(t, ca, "senate.example.net")
+	second := first
+	for second == first || len(second.Combined()) != len(first.Combined()) || len(second.Chain) != len(first.Chain) {
+		second = pubIssue(t, ca, "senate.example.net")
+	}
+	lab.StartNginx(t, nginxServer(t.TempDir(), nginxText(t, NginxOptions{Certs: path, Allow: pubLoopback})))
+	combined := &Client{URL: "http://127.0.0.1:5002/certs/", Plain: pubLoopback, Layout: Combined, Retries: -1}
+	pair := &Client{URL: combined.URL, Plain: pubLoopback, Layout: Pair, Retries: -1}
+	var have Fingerprint
+	tags, mtime := map[string]bool{}, time.Now()
+	for _, b := range []*Bundle{first, second} {
+		nginxPut(t, path, b)
+		require.NoError(t, os.Chtimes(filepath.Join(path, "senate.example.net.pem"), mtime, mtime))
+		resp, _ := nginxGet(t, "127.0.0.1", "127.0.0.1:5002", "HEAD", "/certs/senate.example.net.pem", nil)
+		tags[resp.Header.Get("ETag")] = true
+		for _, c := range []*Client{combined, pair} {
+			got, err := c.Fetch(t.Context(), b.Name, have)
+			require.NoError(t, err)
+			assert.Equal(t, b.Fingerprint(), got.Fingerprint())
+		}
+		have = b.Fingerprint()
+	}
+	assert.Len(t, tags, 1)
 }
 
 // FuzzNginx tries that whatever is not refused is the same directives as ever, with other

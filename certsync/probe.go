@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"time"
 )
@@ -39,6 +40,7 @@ func ProbeIMAP(addr, serverName string) Probe {
 // the ports of one daemon. An error says which of them failed, or serves another one than
 // the first, counting from 1. No probes at all are an error too.
 func Probes(list ...Probe) Probe {
+	list = slices.Clone(list)
 	return func(ctx context.Context) (*x509.Certificate, error) {
 		if len(list) == 0 {
 			return nil, &ValueError{Field: "probes", Reason: "there are none"}

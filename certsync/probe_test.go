@@ -239,6 +239,35 @@ func TestProbesEndWithTheirContext(t *testing.T) {
 	assert.ErrorIs(t, err, context.DeadlineExceeded)
 }
 
+// TestProbesDoNotWaitForAFarewell has a server that never answers QUIT.
+func TestProbesDoNotWaitForAFarewell(t *testing.T) {
+	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer listener.Close()
+	pair := probeCertificate(t, 0)
+	go func() {
+		conn, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		r := bufio.NewReader(conn)
+		for _, answer := range []string{"220 x\r\n", smtpHello, "220 go\r\n"} {
+			io.WriteString(conn, answer)
+			if answer != "220 go\r\n" {
+				r.ReadString('\n')
+			}
+		}
+		io.Copy(io.Discard, tls.Server(conn, &tls.Config{Certificates: []tls.Certificate{pair}}))
+	}()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	leaf, err := certsync.ProbeSMTP(listener.Addr().String(), "")(ctx)
+	require.NoError(t, err)
+	assert.True(t, leaf.Equal(pair.Leaf))
+	assert.NoError(t, ctx.Err(), "it had time left")
+}
+
 func TestProbesAskForTheServersName(t *testing.T) {
 	for _, test := range []struct{ network, host, serverName, want string }{
 		{"tcp4", "", "mail.example.net", "mail.example.net"},

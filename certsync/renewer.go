@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"time"
@@ -23,10 +22,11 @@ type Renewer struct {
 	Issuer       Issuer
 	Dir          *Dir // where they are kept, and published from
 	Certificates []Certificate
-	// Policy is what each must be. Its Names and Installed are set for each.
+	// Policy is what each must be. Its Names are set for each. Installed is not asked for: a
+	// certificate that is due may be replaced by one with a shorter life.
 	Policy Policy
 	// Force renews what is not due too, and does not wait after what failed. A failure is
-	// no Warning then.
+	// no Warning then. Run refuses it.
 	Force bool
 	// State is a file that keeps when each is to be renewed, and what failed. Without it
 	// all is tried at once. Empty: renewals.json in .certsync in the Dir.
@@ -64,8 +64,9 @@ func (e *RetryError) Unwrap() error { return e.Err }
 // are no Warning, and what kept the run from working at all.
 //
 // What failed is not tried again by the next runs, which repeat the error, until a quarter
-// of an hour is over, then twice that, up to six hours: authorities count failures. Two runs
-// at once, of two processes too, wait for each other, and the second finds nothing due.
+// of an hour is over, then twice that, up to six hours: authorities count failures. They
+// count successes too, and so are not asked for what the Dir could not keep. Two runs at
+// once, of two processes too, wait for each other, and the second finds nothing due.
 func (r *Renewer) Renew(ctx context.Context) ([]Event, error) {
 	if err := r.check(); err != nil {
 		return nil, err
@@ -97,6 +98,9 @@ func (r *Renewer) Renew(ctx context.Context) ([]Event, error) {
 func (r *Renewer) Run(ctx context.Context) error {
 	if err := r.check(); err != nil {
 		return err
+	}
+	if r.Force {
+		return errors.New("a renewer with Force cannot run: it would renew all at every interval")
 	}
 	return loop(ctx, cmp.Or(r.Interval, 6*time.Hour), r.Wake, func(ctx context.Context) error {
 		_, err := r.Renew(ctx)
@@ -186,10 +190,6 @@ const (
 	day      = 24 * time.Hour
 )
 
-// defaultAsk is how often the issuer is asked for the window if it does not say (RFC 9773,
-// section 4.3.3).
-const defaultAsk = 6 * time.Hour
-
 // A renewRun is one run of Renew.
 type renewRun struct {
 	*Renewer
@@ -230,7 +230,12 @@ func (r *renewRun) renew(ctx context.Context, cert Certificate) {
 		r.add(ctx, s, event)
 		return
 	}
-	b, err := r.issue(ctx, cert, old, leaf)
+	if err := r.rehearse(); err != nil { // no reason to wait, as nobody was asked
+		event.Err = err
+		r.add(ctx, s, event)
+		return
+	}
+	b, err := r.issue(ctx, cert, old)
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return // nobody's failure
@@ -264,75 +269,46 @@ func (r *renewRun) installed(ctx context.Context, cert Certificate) (*Bundle, *x
 		}
 		return nil, nil, err
 	}
-	if b.Validate(r.policy(cert, nil)) != nil {
+	if b.Validate(r.policy(cert)) != nil {
 		return b, nil, nil
 	}
 	leaf, err := b.Leaf()
 	return b, leaf, err
 }
 
-func (r *renewRun) policy(cert Certificate, installed *x509.Certificate) Policy {
+func (r *renewRun) policy(cert Certificate) Policy {
 	p := r.Policy
-	p.Names, p.Installed = domains(cert.Name, cert.Domains), installed
+	p.Names, p.Installed = domains(cert.Name, cert.Domains), nil
 	return p
 }
 
-// issue gets a certificate in the place of the one that is there. If that is as it should
-// be, the new one may not end before it.
-func (r *renewRun) issue(ctx context.Context, cert Certificate, old *Bundle, leaf *x509.Certificate) (*Bundle, error) {
+// rehearse reports whether the outcome could be kept: it writes the state, and more than a
+// bundle takes, with the owner and mode of one.
+func (r *renewRun) rehearse() error {
+	own, err := r.Dir.ownership()
+	if err != nil {
+		return err
+	}
+	dir := filepath.Join(r.Dir.Path, hidden)
+	if err := errors.Join(makeDir(r.Dir.Path, ownership{-1, -1, 0o755}), makeDir(dir, private.directory())); err != nil {
+		return err
+	}
+	path := filepath.Join(dir, tempPrefix+"rehearsal")
+	err = replaceFile(path, own, make([]byte, 64<<10))
+	return errors.Join(err, os.RemoveAll(path), writeState(r.statePath(), r.state))
+}
+
+// issue gets a certificate in the place of the one that is there.
+func (r *renewRun) issue(ctx context.Context, cert Certificate, old *Bundle) (*Bundle, error) {
 	b, err := r.Issuer.Issue(ctx, Request{Name: cert.Name, Domains: domains(cert.Name, cert.Domains), Previous: old})
 	if err != nil {
 		return nil, err
 	}
-	if err := b.Validate(r.policy(cert, leaf)); err != nil {
+	if err := b.Validate(r.policy(cert)); err != nil {
 		return nil, err
 	}
 	// The authority has counted it: it is not thrown away because the program ends.
 	return b, r.Dir.Install(context.WithoutCancel(ctx), b)
-}
-
-// schedule draws when a certificate is to be renewed, unless it has been.
-func (r *renewRun) schedule(ctx context.Context, s *renewal, b *Bundle, leaf *x509.Certificate) {
-	fp, now := b.Fingerprint(), time.Now()
-	if s.Fingerprint != fp {
-		*s = renewal{Fingerprint: fp, Failures: s.Failures, Problem: s.Problem, Retry: s.Retry, Succeeded: s.Succeeded, Notified: s.Notified}
-	}
-	start, end := s.Start, s.End
-	if wait := s.Ask.Sub(now); wait <= 0 || wait > day {
-		info, err := r.ask(ctx, b, leaf)
-		switch {
-		case err == nil:
-			start, end = info.Start, info.End
-		case !errors.Is(err, errors.ErrUnsupported):
-			loggerOf(r.Log).WarnContext(ctx, "cannot ask when to renew", "name", b.Name, "err", err)
-		}
-		// A minute and a day are the limits of RFC 9773, section 4.3.2.
-		s.Ask = now.Add(min(max(cmp.Or(info.RetryAfter, defaultAsk), time.Minute), day))
-	}
-	if start.IsZero() { // it cannot say, and never could
-		life := leaf.NotAfter.Sub(leaf.NotBefore)
-		start = leaf.NotAfter.Add(-life / 3)
-		end = start.Add(life / 30)
-	}
-	if !start.Equal(s.Start) || !end.Equal(s.End) {
-		s.Start, s.End, s.At = start, end, start.Add(rand.N(max(end.Sub(start), 1)))
-	}
-}
-
-// ask asks the issuer for a window that makes sense.
-func (r *renewRun) ask(ctx context.Context, b *Bundle, leaf *x509.Certificate) (RenewalInfo, error) {
-	informer, ok := r.Issuer.(RenewalInformer)
-	if !ok {
-		return RenewalInfo{}, errors.ErrUnsupported
-	}
-	info, err := informer.RenewalInfo(ctx, b)
-	if err != nil {
-		return RenewalInfo{}, err
-	}
-	if !info.End.After(info.Start) || info.End.After(leaf.NotAfter) {
-		return RenewalInfo{}, fmt.Errorf("no certificate could be renewed from %s to %s", info.Start.Format(time.RFC3339), info.End.Format(time.RFC3339))
-	}
-	return info, nil
 }
 
 // fail keeps what went wrong, and when to try again.

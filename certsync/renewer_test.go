@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -218,6 +219,28 @@ func TestRenewerAsksTheAuthorityWhen(t *testing.T) {
 	})
 }
 
+// RFC 9773, section 4.3.2.
+func TestAuthorityIsAskedAgainWithinLimits(t *testing.T) {
+	for says, want := range map[time.Duration]time.Duration{-time.Hour: time.Minute, time.Second: time.Minute, 100 * days: days, 0: 6 * time.Hour} {
+		t.Run(says.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r, c := newRenewer(t)
+				begin := time.Now().Add(40 * days)
+				c.info = func() (certsync.RenewalInfo, error) {
+					return certsync.RenewalInfo{Start: begin, End: begin.Add(days), RetryAfter: says}, nil
+				}
+				require.Equal(t, 1, renewed(t, r))
+				time.Sleep(want - time.Second)
+				require.Zero(t, renewed(t, r))
+				assert.Equal(t, 1, c.asked)
+				time.Sleep(time.Second)
+				require.Zero(t, renewed(t, r))
+				assert.Equal(t, 2, c.asked)
+			})
+		})
+	}
+}
+
 func TestWindowThatMakesNoSense(t *testing.T) {
 	for name, window := range map[string]func(now time.Time) certsync.RenewalInfo{
 		"empty":     func(time.Time) certsync.RenewalInfo { return certsync.RenewalInfo{} },
@@ -246,6 +269,13 @@ func TestDueAtOnce(t *testing.T) {
 			require.NoError(t, os.WriteFile(file(r), []byte("<html>404"), 0o600))
 		},
 		"truncated": func(t *testing.T, r *certsync.Renewer, _ *counter) { require.NoError(t, os.Truncate(file(r), 500)) },
+		"mixed": func(t *testing.T, r *certsync.Renewer, _ *counter) {
+			b, err := r.Dir.Fetch(t.Context(), "senate.example.net", certsync.Fingerprint{})
+			require.NoError(t, err)
+			other, err := certsync.NewPrivateKey("")
+			require.NoError(t, err)
+			require.NoError(t, os.WriteFile(file(r), append(other.Reveal(), b.Chain...), 0o600))
+		},
 		"lacks a domain": func(_ *testing.T, r *certsync.Renewer, _ *counter) {
 			r.Certificates[0].Domains = []string{"senate.example.net", "mail.example.net"}
 		},
@@ -281,7 +311,6 @@ func TestDueAtOnce(t *testing.T) {
 	}
 }
 
-// A directory that cannot be read is no reason to ask for certificates.
 func TestForceRenewsWhatIsNotDueAndDoesNotWait(t *testing.T) {
 	r, authority := newRenewer(t)
 	require.Equal(t, 1, renewed(t, r))
@@ -295,10 +324,12 @@ func TestForceRenewsWhatIsNotDueAndDoesNotWait(t *testing.T) {
 	assert.False(t, events[0].Warning)
 	authority.err = nil
 	assert.Equal(t, 1, renewed(t, r), "without a wait after the failure")
+	assert.ErrorContains(t, r.Run(t.Context()), "cannot run")
 	r.Force = false
 	assert.Equal(t, 0, renewed(t, r))
 }
 
+// A directory that cannot be read is no reason to ask for certificates.
 func TestDirectoryThatCannotBeRead(t *testing.T) {
 	r, c := newRenewer(t)
 	r.State = filepath.Join(t.TempDir(), "state.json")
@@ -308,6 +339,32 @@ func TestDirectoryThatCannotBeRead(t *testing.T) {
 	_, err := r.Renew(t.Context())
 	assert.ErrorContains(t, err, "not a directory")
 	assert.Empty(t, c.requests)
+}
+
+// Let's Encrypt makes five of the same names in a week, whatever becomes of them.
+func TestNobodyIsAskedForWhatCannotBeKept(t *testing.T) {
+	r, c := newRenewer(t)
+	r.Dir.Group = "no-such-group"
+	for range 2 {
+		_, err := r.Renew(t.Context())
+		require.ErrorContains(t, err, "no such group")
+	}
+	assert.Empty(t, c.requests)
+	r.Dir.Group = ""
+	assert.Equal(t, 1, renewed(t, r), "without a wait")
+	left, err := filepath.Glob(filepath.Join(r.Dir.Path, ".certsync", ".*"))
+	require.NoError(t, err)
+	assert.Empty(t, left)
+}
+
+func TestShorterLifeReplacesALongerOne(t *testing.T) {
+	r, c := newRenewer(t)
+	require.Equal(t, 1, renewed(t, r))
+	short, err := certsync.NewLocalCA(&certsync.LocalCAOptions{Lifetime: 6 * days})
+	require.NoError(t, err)
+	c.ca, r.Force = short, true
+	require.Equal(t, 1, renewed(t, r))
+	assert.Less(t, time.Until(renewalStatus(t, r).NotAfter), 7*days)
 }
 
 func TestAuthorityDownIsAWarningUntilTheAlarm(t *testing.T) {
@@ -416,6 +473,31 @@ func TestClockThatWasAhead(t *testing.T) {
 	})
 }
 
+// Likewise after it asked for a window: it does not wait for a year to ask again.
+func TestClockThatWasAheadWhenItAsked(t *testing.T) {
+	var ca *certsync.LocalCA
+	synctest.Test(t, func(t *testing.T) {
+		var err error
+		ca, err = certsync.NewLocalCA(&certsync.LocalCAOptions{Backdate: 366 * days})
+		require.NoError(t, err)
+	})
+	dir := &certsync.Dir{Path: t.TempDir()}
+	for _, ahead := range []time.Duration{365 * days, 0} {
+		synctest.Test(t, func(t *testing.T) {
+			time.Sleep(ahead)
+			r, c := newRenewer(t)
+			r.Dir, c.ca = dir, ca
+			c.info = func() (certsync.RenewalInfo, error) {
+				return certsync.RenewalInfo{Start: time.Now().Add(days), End: time.Now().Add(2 * days)}, nil
+			}
+			_, err := r.Renew(t.Context())
+			require.NoError(t, err)
+			assert.Equal(t, 1, c.asked)
+			assert.WithinRange(t, renewalStatus(t, r).RenewAt, time.Now().Add(days), time.Now().Add(2*days))
+		})
+	}
+}
+
 func TestRunRetriesSooner(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, c := newRenewer(t)
@@ -450,11 +532,11 @@ func TestNewCertificateIsValidatedBeforeItIsInstalled(t *testing.T) {
 		want string
 	}{
 		"mixed pair": {func(b *certsync.Bundle) { b.Key, _ = certsync.NewPrivateKey("") }, "the private key belongs to another certificate"},
-		"older": {func(b *certsync.Bundle) {
-			short, _ := certsync.NewLocalCA(&certsync.LocalCAOptions{Lifetime: days})
-			other, _ := short.Issue(context.Background(), certsync.Request{Name: b.Name})
+		"expired": {func(b *certsync.Bundle) {
+			past, _ := certsync.NewLocalCA(&certsync.LocalCAOptions{Lifetime: -time.Minute})
+			other, _ := past.Issue(context.Background(), certsync.Request{Name: b.Name})
 			*b = *other
-		}, "older"},
+		}, "expired"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -499,6 +581,27 @@ func TestRenewerThatIsStoppedHasNotFailed(t *testing.T) {
 	assert.Len(t, c.requests, 1)
 	c.hold = nil
 	assert.Equal(t, 2, renewed(t, r))
+}
+
+func TestCertificateIsKeptThatWasMadeBeforeTheStop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, c := newRenewer(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		c.make = func(*certsync.Bundle) {
+			cancel()
+			f, err := os.Create(filepath.Join(r.Dir.Path, ".certsync", "lock"))
+			require.NoError(t, err)
+			require.NoError(t, syscall.Flock(int(f.Fd()), syscall.LOCK_EX))
+			go func() { // somebody installs something else
+				time.Sleep(time.Minute)
+				f.Close()
+			}()
+		}
+		_, err := r.Renew(ctx)
+		assert.ErrorIs(t, err, context.Canceled)
+		assert.Zero(t, renewed(t, r))
+		assert.Len(t, c.requests, 1)
+	})
 }
 
 func TestNotifyThatFails(t *testing.T) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 )
 
@@ -89,7 +88,7 @@ func statusOf(ctx context.Context, dir *Dir, cert Certificate, policy Policy, al
 
 // problem adds one, on one line.
 func (s *Status) problem(text string) {
-	text = strings.ReplaceAll(text, "\n", "; ")
+	text = oneLine(text)
 	if s.Problem != "" && s.Problem != text {
 		text = s.Problem + "; " + text
 	}

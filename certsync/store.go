@@ -23,14 +23,18 @@ type store struct {
 	name     string
 	own      ownership
 	versions []version // by number
-	live     int       // the number of the version in use; 0: none
-	replaced int       // of the one that was in use before; 0: none
+	live     version   // the one in use; zero: none
+	replaced int       // the number of the one that was in use before; 0: none
 }
 
 type version struct {
 	number int
+	digest string // the first digits of the bundle's fingerprint
 	dir    string // in the store
 }
+
+// digestOf is that of a version which holds the bundle.
+func digestOf(fp Fingerprint) string { return fmt.Sprintf("%.16s", fp) }
 
 // openStore reads a store, or makes it. The caller has the lock.
 func openStore(path, name string, own ownership) (*store, error) {
@@ -61,15 +65,17 @@ func openStore(path, name string, own ownership) (*store, error) {
 	if err != nil {
 		return nil, err
 	}
-	v, _ := parseVersion(to)
-	s.live = v.number
+	s.live, _ = parseVersion(to)
 	return s, nil
 }
 
 func parseVersion(dir string) (version, bool) {
-	digits, _, found := strings.Cut(dir, "-")
+	digits, digest, found := strings.Cut(dir, "-")
 	number, err := strconv.Atoi(digits)
-	return version{number, dir}, found && err == nil && number > 0
+	if !found || err != nil || number <= 0 {
+		return version{}, false
+	}
+	return version{number, digest, dir}, true
 }
 
 // add makes a version of the bundle and puts it in use.
@@ -78,7 +84,8 @@ func (s *store) add(b *Bundle) error {
 	if n := len(s.versions); n > 0 {
 		number = s.versions[n-1].number + 1
 	}
-	v := version{number, fmt.Sprintf("%06d-%.16s", number, b.Fingerprint())}
+	digest := digestOf(b.Fingerprint())
+	v := version{number, digest, fmt.Sprintf("%06d-%s", number, digest)}
 	temp, err := os.MkdirTemp(s.path, tempPrefix+"*") // mode 0700
 	if err != nil {
 		return err
@@ -107,28 +114,37 @@ func (s *store) use(v version) error {
 	if err := replaceLink(filepath.Join(s.path, live), v.dir); err != nil {
 		return err
 	}
-	s.replaced, s.live = s.live, v.number
+	s.replaced = s.live.number
+	if s.live.digest == v.digest {
+		s.replaced-- // the same with another owner or mode is nothing to go back to
+	}
+	s.live = v
 	return nil
 }
 
-// back puts the version before the one in use in its place, and returns it.
-func (s *store) back() (*Bundle, error) {
+// before returns what was in use before the version that is, and makes its owner and mode
+// those of today.
+func (s *store) before() (version, *Bundle, error) {
 	for _, v := range slices.Backward(s.versions) {
-		if v.number >= s.live {
+		if v.number >= s.live.number || v.digest == s.live.digest {
 			continue
 		}
 		dir := filepath.Join(s.path, v.dir)
 		files, err := readFiles(s.name, dir)
 		if err != nil {
-			return nil, err
+			return v, nil, err
 		}
 		b, err := parseUnlessSame(s.name, filepath.Join(dir, combinedFile), files.combined, Fingerprint{})
 		if err != nil {
-			return nil, err
+			return v, nil, err
 		}
-		return b, s.use(v)
+		err = s.own.directory().apply(dir)
+		for _, file := range files.in(dir) {
+			err = errors.Join(err, s.own.apply(file.path))
+		}
+		return v, b, err
 	}
-	return nil, fmt.Errorf("%s: no version to go back to: %w", s.name, ErrNotFound)
+	return version{}, nil, fmt.Errorf("%s: no version to go back to: %w", s.name, ErrNotFound)
 }
 
 // prune removes the versions that are too many, and those that were never in use or were
@@ -144,7 +160,7 @@ func (s *store) prune(keep int) error {
 		if v.number <= s.replaced {
 			keep--
 		}
-		if v.number == s.live || v.number <= s.replaced && keep >= 0 {
+		if v.number == s.live.number || v.number <= s.replaced && keep >= 0 {
 			continue
 		}
 		// What is half removed must not look like a version.

@@ -54,6 +54,7 @@ func (s *consumerState) forget(b *Bundle) (changed bool) {
 // were told before it, so there is a second round.
 func (r *syncRun) tell(ctx context.Context) error {
 	failed := map[string]bool{}
+	var unkept error
 	for range 2 {
 		for _, d := range r.Daemons {
 			names := r.state.pending(d, r.installed)
@@ -65,15 +66,15 @@ func (r *syncRun) tell(ctx context.Context) error {
 				for _, name := range names {
 					r.fail(name, fmt.Errorf("%s: %w", d.Name, err), false)
 				}
-				continue
 			}
-			// At once: a crash later in this run must not have it told again.
+			// At once: a crash later in this run must not have it told, or what it refused
+			// installed, again.
 			if err := writeState(r.statePath(), r.state); err != nil {
-				return err
+				unkept = err // and the others are told all the same
 			}
 		}
 	}
-	return nil
+	return unkept
 }
 
 // tellOne reloads a daemon and looks at what it serves, and goes back if it has to.
@@ -110,27 +111,31 @@ func (r *syncRun) tellOne(ctx context.Context, d Daemon, names []string) error {
 }
 
 // goBack puts the certificates of before back, where there are any, and returns those that
-// it took away. It goes back to none that has ended.
-func (r *syncRun) goBack(ctx context.Context, names []string) ([]*Bundle, error) {
-	var taken []*Bundle
+// it took away: if it fails, none. It goes back to none that has ended, and not further
+// after it has gone back once: the certificate is not to blame then.
+func (r *syncRun) goBack(ctx context.Context, names []string) (taken []*Bundle, err error) {
 	for _, name := range names {
+		if _, back := r.state.Rejected[name]; back {
+			continue
+		}
 		b, err := r.Dir.Fetch(ctx, name, Fingerprint{})
 		if err != nil {
-			return taken, err
+			return nil, errors.Join(err, r.restore(ctx, taken))
 		}
-		switch err := r.Dir.Rollback(ctx, name); {
-		case errors.Is(err, ErrNotFound):
+		err = r.Dir.Rollback(ctx, name)
+		if errors.Is(err, ErrNotFound) {
 			continue
-		case err != nil:
-			return taken, err
 		}
 		taken = append(taken, b)
-		old, err := r.Dir.Fetch(ctx, name, Fingerprint{})
+		var old *Bundle
+		if err == nil {
+			old, err = r.Dir.Fetch(ctx, name, Fingerprint{})
+		}
 		if err == nil {
 			err = old.Validate(Policy{Names: []string{}, Roots: r.Policy.Roots})
 		}
 		if err != nil {
-			return taken, errors.Join(err, r.restore(ctx, taken))
+			return nil, errors.Join(err, r.restore(ctx, taken))
 		}
 		r.installed[name] = old.Fingerprint()
 	}
@@ -138,12 +143,15 @@ func (r *syncRun) goBack(ctx context.Context, names []string) ([]*Bundle, error)
 }
 
 // restore undoes goBack.
-func (r *syncRun) restore(ctx context.Context, taken []*Bundle) (err error) {
+func (r *syncRun) restore(ctx context.Context, taken []*Bundle) (errs error) {
 	for _, b := range taken {
-		err = errors.Join(err, r.Dir.Install(ctx, b))
+		if err := r.Dir.Install(ctx, b); err != nil {
+			errs = errors.Join(errs, err)
+			continue
+		}
 		r.installed[b.Name] = b.Fingerprint()
 	}
-	return err
+	return errs
 }
 
 // A notServedError is a daemon that was reloaded and does not serve what is installed.
@@ -155,7 +163,9 @@ func (e *notServedError) Unwrap() error { return e.err }
 // reload has a daemon read its certificates and waits until it serves one of them.
 func (r *syncRun) reload(ctx context.Context, d Daemon) error {
 	if d.Reload != nil {
-		if err := d.Reload(ctx); err != nil {
+		limit, cancel := context.WithTimeout(ctx, hookTimeout)
+		defer cancel()
+		if err := d.Reload(limit); err != nil {
 			return fmt.Errorf("reload: %w", err)
 		}
 	}
@@ -183,6 +193,8 @@ func (r *syncRun) reload(ctx context.Context, d Daemon) error {
 			// What was wrong before says more than that there was no time for another try.
 		case err != nil:
 			last = err
+		case served == nil:
+			last = errors.New("it says nothing of what is served")
 		case slices.ContainsFunc(leaves, served.Equal):
 			return nil
 		default:

@@ -145,7 +145,7 @@ func lock(ctx context.Context, path string) (unlock func(), err error) {
 		case <-again.C:
 		case <-ctx.Done():
 			f.Close()
-			return nil, fmt.Errorf("lock %s: another process has it: %w", f.Name(), context.Cause(ctx))
+			return nil, fmt.Errorf("lock %s: another Issue has it: %w", f.Name(), context.Cause(ctx))
 		}
 	}
 }

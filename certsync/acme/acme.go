@@ -66,7 +66,8 @@ type Config struct {
 	// DNS01Options say how it is checked that the provider's record has spread, before the
 	// authority is asked to look. Nil: at all name servers of the zone.
 	DNS01Options []dns01.ChallengeOption
-	// HTTP does the requests. Nil: one with the roots of the system.
+	// HTTP does the requests, each in a minute if it has no Timeout. Nil: one with the roots
+	// of the system.
 	HTTP *http.Client
 	// Log gets what happens. Nil: nobody.
 	Log *slog.Logger
@@ -129,7 +130,7 @@ func New(cfg Config) (*Issuer, error) {
 		cfg.KeyType = certsync.ECDSAP256
 	}
 	if cfg.HTTP == nil {
-		cfg.HTTP = &http.Client{Timeout: requestTimeout}
+		cfg.HTTP = &http.Client{}
 	}
 	i := &Issuer{cfg: cfg, log: cfg.Log}
 	if i.log == nil {

@@ -51,8 +51,15 @@ func TestProblemsOfTheAuthority(t *testing.T) {
 		t.Run("rate limit in "+name, func(t *testing.T) {
 			t.Parallel()
 			cfg := dnsConfig(t, p)
-			cfg.HTTP = &http.Client{Transport: rateLimit{p.HTTP.Transport, after}}
-			_, err := issuer(t, cfg).Issue(t.Context(), certsync.Request{Name: "senate.example.net"})
+			limited := &rateLimit{base: p.HTTP.Transport, after: after}
+			cfg.HTTP = &http.Client{Transport: limited}
+			ca, err := certsync.NewLocalCA(nil)
+			require.NoError(t, err)
+			req := certsync.Request{Name: "senate.example.net"}
+			req.Previous, err = ca.Issue(t.Context(), req)
+			require.NoError(t, err)
+			_, err = issuer(t, cfg).Issue(t.Context(), req)
+			assert.Equal(t, 1, limited.orders, "it asks no second time, without the certificate that is replaced")
 			assert.ErrorContains(t, err, "urn:ietf:params:acme:error:rateLimited")
 			var limit *certsync.RetryError
 			require.ErrorAs(t, err, &limit)
@@ -63,14 +70,16 @@ func TestProblemsOfTheAuthority(t *testing.T) {
 
 // A rateLimit refuses every order, as Let's Encrypt does.
 type rateLimit struct {
-	base  http.RoundTripper
-	after string
+	base   http.RoundTripper
+	after  string
+	orders int
 }
 
-func (r rateLimit) RoundTrip(req *http.Request) (*http.Response, error) {
+func (r *rateLimit) RoundTrip(req *http.Request) (*http.Response, error) {
 	if !strings.Contains(req.URL.Path, "order") {
 		return r.base.RoundTrip(req)
 	}
+	r.orders++
 	return &http.Response{
 		StatusCode: http.StatusTooManyRequests, Request: req,
 		Header: http.Header{"Retry-After": {r.after}},
@@ -88,8 +97,9 @@ func TestAuthorityIsDown(t *testing.T) {
 	assert.ErrorContains(t, err, strings.TrimSuffix(strings.TrimPrefix(p.Directory, "https://"), "/dir"))
 }
 
+// This and what else listens again on a port are not parallel: the programs that other tests
+// start have a port open that was closed here, until they are loaded.
 func TestTwoIssuesWaitForEachOther(t *testing.T) {
-	t.Parallel()
 	p := lab.StartPebble(t, lab.Pebble{})
 	cfg := config(t, p)
 	var both sync.WaitGroup
@@ -111,7 +121,7 @@ func TestAnotherProcessHasTheLock(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, err = issuer(t, acme.Config{AcceptTerms: true, Path: path, DNS01: txtProvider{}}).Issue(ctx, certsync.Request{Name: "senate.example.net"})
-	assert.ErrorContains(t, err, "another process has it")
+	assert.ErrorContains(t, err, "another Issue has it")
 	assert.ErrorIs(t, err, context.Canceled)
 }
 
@@ -128,6 +138,22 @@ func TestPortIsTaken(t *testing.T) {
 		set(&cfg, netip.MustParseAddrPort(taken.Addr().String()))
 		_, err = issuer(t, cfg).Issue(t.Context(), certsync.Request{Name: "senate.example.net"})
 		assert.ErrorContains(t, err, "address already in use", name)
+	}
+}
+
+func TestPortIsFreeAfterAnErrorAtOnce(t *testing.T) {
+	free, taken := "127.0.0.2:8181", "127.0.0.2:8443" // which nobody else uses here
+	other, err := net.Listen("tcp", taken)
+	require.NoError(t, err)
+	defer other.Close()
+	i := issuer(t, acme.Config{AcceptTerms: true, Path: t.TempDir(),
+		HTTP01: netip.MustParseAddrPort(free), TLSALPN01: netip.MustParseAddrPort(taken)})
+	for range 100 {
+		_, err := i.Issue(t.Context(), certsync.Request{Name: "senate.example.net"})
+		require.ErrorContains(t, err, taken)
+		l, err := net.Listen("tcp", free)
+		require.NoError(t, err)
+		l.Close()
 	}
 }
 
@@ -151,7 +177,6 @@ func hang(t testing.TB, addr netip.AddrPort) (l net.Listener, connected <-chan s
 }
 
 func TestCancelledIssueFreesThePort(t *testing.T) {
-	t.Parallel()
 	p := lab.StartPebble(t, lab.Pebble{})
 	proxy, validating := hang(t, p.HTTP01)
 	cfg := config(t, p)

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	legoacme "github.com/go-acme/lego/v4/acme"
 	"github.com/go-acme/lego/v4/acme/api"
@@ -22,7 +23,12 @@ const (
 	requestTimeout = time.Minute
 	// orderTimeout is how long the authority may take to sign after it has validated.
 	orderTimeout = 2 * time.Minute
-	userAgent    = "rehost-certsync"
+	// issueTimeout ends an Issue, since lego sleeps for as long as the authority tells it to.
+	// Many names by DNS take an hour.
+	issueTimeout = 2 * time.Hour
+	// maxAnswer is more than any chain takes, and less than hurts.
+	maxAnswer = 1 << 20
+	userAgent = "rehost-certsync"
 )
 
 // Issue gets a certificate. It waits while another Issue with the same Path is under way, in
@@ -30,25 +36,16 @@ const (
 // there is none. If the request has a bundle that is replaced, the authority is told so,
 // which exempts the order from some limits (RFC 9773, section 5).
 //
-// When the context ends, Issue returns and the port is free. A DNS-01 provider, which knows
-// of no context, is left to finish and to clean up by itself.
+// When the context ends, or two hours are over, Issue returns and the port is free. A DNS-01
+// provider, which knows of no context, is left to finish and to clean up by itself, and lego
+// to notice, which takes it seconds as a rule. The next Issue waits for that.
 //
 // An error of the authority has its type in the message, and errors.As finds a
 // *acme.ProblemDetails of lego's in it; if the authority says when to try again, also a
 // [*certsync.RetryError].
 func (i *Issuer) Issue(ctx context.Context, req certsync.Request) (*certsync.Bundle, error) {
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithTimeoutCause(ctx, issueTimeout, fmt.Errorf("no certificate after %s", issueTimeout))
 	defer cancel()
-	unlock, err := lock(ctx, i.cfg.Path)
-	if err != nil {
-		return nil, err
-	}
-	defer unlock()
-	solvers, err := i.listen()
-	if err != nil {
-		return nil, err
-	}
-	defer solvers.close()
 	key, err := i.key(req.Previous)
 	if err != nil {
 		return nil, err
@@ -57,7 +54,21 @@ func (i *Issuer) Issue(ctx context.Context, req certsync.Request) (*certsync.Bun
 	if err != nil {
 		return nil, err
 	}
+	unlock, err := lock(ctx, i.cfg.Path)
+	if err != nil {
+		return nil, err
+	}
+	solvers, err := i.listen()
+	if err != nil {
+		unlock()
+		return nil, err
+	}
+	defer solvers.close()
 	chain, err := abandon(ctx, func() ([]byte, error) {
+		// Not before the last file of the account is written, the last record is cleaned up
+		// and the port is free.
+		defer unlock()
+		defer solvers.close()
 		core, err := i.connect(ctx)
 		if err != nil {
 			return nil, err
@@ -200,6 +211,9 @@ func (i *Issuer) RenewalInfo(ctx context.Context, b *certsync.Bundle) (certsync.
 func (i *Issuer) client(ctx context.Context) *http.Client {
 	client := *i.cfg.HTTP // lego replaces its transport
 	client.Transport = carrier{ctx, client.Transport}
+	if client.Timeout == 0 {
+		client.Timeout = requestTimeout
+	}
 	return &client
 }
 
@@ -218,7 +232,11 @@ func (c carrier) RoundTrip(req *http.Request) (*http.Response, error) {
 	if base == nil {
 		base = http.DefaultTransport
 	}
-	return base.RoundTrip(req.WithContext(ctx))
+	response, err := base.RoundTrip(req.WithContext(ctx))
+	if err == nil { // lego reads whatever comes
+		response.Body = http.MaxBytesReader(nil, response.Body, maxAnswer)
+	}
+	return response, err
 }
 
 // explain brings an error of lego's, which has lines, into one, says whose it is, and tells
@@ -247,10 +265,17 @@ func retryAfter(header string) time.Duration {
 	return 0
 }
 
+// oneLine is an error without what does not print, since some of it is the authority's own
+// words, and not more of it than is worth reading: a proxy answers with pages of HTML.
 type oneLine struct{ error }
 
 func (e oneLine) Error() string {
-	return strings.ReplaceAll(strings.TrimSpace(e.error.Error()), "\n", " ")
+	const enough = 2000
+	text := []rune(strings.Join(strings.FieldsFunc(e.error.Error(), func(r rune) bool { return !unicode.IsPrint(r) }), " "))
+	if len(text) > enough {
+		text = append(text[:enough], '…')
+	}
+	return string(text)
 }
 
 func (e oneLine) Unwrap() error { return e.error }

@@ -64,6 +64,7 @@ func (s *solvers) use(manager *resolver.SolverManager, cfg Config) error {
 
 func (s *solvers) close() {
 	if s.http != nil {
+		s.http.listener.Close() // the server may not know of it yet
 		s.http.server.Close()
 	}
 	if s.tls != nil {
@@ -76,12 +77,13 @@ const solverTimeout = 10 * time.Second
 
 // An httpSolver answers HTTP-01 (RFC 8555, section 8.3).
 type httpSolver struct {
-	server  *http.Server
-	answers sync.Map // by path
+	listener net.Listener
+	server   *http.Server
+	answers  sync.Map // by path
 }
 
 func serveHTTP(l net.Listener) *httpSolver {
-	s := &httpSolver{}
+	s := &httpSolver{listener: l}
 	s.server = &http.Server{
 		Handler:     s,
 		ReadTimeout: solverTimeout, WriteTimeout: solverTimeout,
