@@ -163,7 +163,7 @@ func TestNothingOfAnEventGetsIntoTheHeader(t *testing.T) {
 	assert.Equal(t, "<hostmaster@example.net>", must(m.Header.AddressList("To"))[0].String())
 	assert.Contains(t, m.Header.Get("Subject"), "need a look")
 	assert.Empty(t, m.Header.Get("Bcc"))
-	assert.Contains(t, text, "\n\nexample.net: no?; ?; Bcc: x@example.org; and ?\nexample.org: a new certificate\n")
+	assert.Contains(t, text, "\n\nexample.net: no ;  ; Bcc: x@example.org; and \ufffd\nexample.org: a new certificate\n")
 }
 
 // TestAMailerMayDeliverInTheBackground has one that leaves a process behind, which keeps
