@@ -8,7 +8,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net/http"
 	"os"
@@ -45,7 +44,7 @@ func (c *config) state(file string) string {
 
 // published is where issued certificates are kept, and given away from.
 func (c *config) published() *certsync.Dir {
-	return &certsync.Dir{Path: c.Publish.Dir, Layout: certsync.Layout(c.Publish.Layout)}
+	return &certsync.Dir{Path: c.Publish.Dir, Layout: c.Publish.Layout.Layout}
 }
 
 // renewer asks issuer for certificates. Nil: it is for a look at the files alone, and asks
@@ -56,8 +55,8 @@ func (c *config) renewer(issuer certsync.Issuer) *certsync.Renewer {
 		Dir:          c.published(),
 		Certificates: c.certificates(),
 		State:        c.state("renewals.json"),
-		Interval:     time.Duration(c.Interval),
-		Alarm:        time.Duration(c.Alarm),
+		Interval:     c.Interval.Duration,
+		Alarm:        c.Alarm.Duration,
 		Notify:       c.mailer(),
 		Log:          c.log,
 	}
@@ -118,14 +117,14 @@ func (c *config) consumer() (*certsync.Consumer, error) {
 	}
 	return &certsync.Consumer{
 		Source:       source,
-		Dir:          &certsync.Dir{Path: i.Dir, Layout: certsync.Layout(i.Layout), Owner: i.Owner, Group: i.Group, Mode: fs.FileMode(i.Mode), Keep: i.Keep},
+		Dir:          &certsync.Dir{Path: i.Dir, Layout: i.Layout.Layout, Owner: i.Owner, Group: i.Group, Mode: i.Mode.FileMode, Keep: i.Keep},
 		Certificates: c.certificates(),
 		Policy:       policy,
 		Daemons:      c.daemons(),
 		Rollback:     c.Rollback,
 		State:        c.state("state.json"),
-		Interval:     time.Duration(c.Interval),
-		Alarm:        time.Duration(c.Alarm),
+		Interval:     c.Interval.Duration,
+		Alarm:        c.Alarm.Duration,
 		Notify:       c.mailer(),
 		Log:          c.log,
 	}, nil
@@ -134,10 +133,10 @@ func (c *config) consumer() (*certsync.Consumer, error) {
 func (c *config) source() (certsync.Source, error) {
 	f := c.Fetch
 	if f.Dir != "" {
-		return &certsync.Dir{Path: f.Dir, Layout: certsync.Layout(f.Layout)}, nil
+		return &certsync.Dir{Path: f.Dir, Layout: f.Layout.Layout}, nil
 	}
 	client, err := trusting(f.CA)
-	return &certsync.Client{URL: f.URL, Layout: certsync.Layout(f.Layout), HTTP: client, Plain: f.Plain, Log: c.log}, err
+	return &certsync.Client{URL: f.URL, Layout: f.Layout.Layout, HTTP: client, Plain: f.Plain, Log: c.log}, err
 }
 
 // trusting is a client that trusts the roots in a file. "": nil, for the library's own.
@@ -169,7 +168,7 @@ func pool(path string) (*x509.CertPool, error) {
 func (c *config) daemons() []certsync.Daemon {
 	var list []certsync.Daemon
 	for _, d := range c.Daemons {
-		daemon := certsync.Daemon{Name: d.Name, Names: d.Certificates, Patience: time.Duration(d.Patience)}
+		daemon := certsync.Daemon{Name: d.Name, Names: d.Certificates, Patience: d.Patience.Duration}
 		switch {
 		case d.Reload != nil:
 			daemon.Reload = certsync.ReloadCommand(d.Reload...)

@@ -163,7 +163,23 @@ func TestNothingOfAnEventGetsIntoTheHeader(t *testing.T) {
 	assert.Equal(t, "<hostmaster@example.net>", must(m.Header.AddressList("To"))[0].String())
 	assert.Contains(t, m.Header.Get("Subject"), "need a look")
 	assert.Empty(t, m.Header.Get("Bcc"))
-	assert.Contains(t, text, "\n\nexample.net: no?; ?; Bcc: x@example.org; and ?\nexample.org: a new certificate\n")
+	assert.Contains(t, text, "\n\nexample.net: no ;  ; Bcc: x@example.org; and \ufffd\nexample.org: a new certificate\n")
+}
+
+// TestAMailerMayDeliverInTheBackground has one that leaves a process behind, which keeps
+// what it has open.
+func TestAMailerMayDeliverInTheBackground(t *testing.T) {
+	dir := t.TempDir()
+	mailer := filepath.Join(dir, "sendmail")
+	require.NoError(t, os.WriteFile(mailer, []byte("#!/bin/sh\nsleep 1000 &\necho $! >"+dir+"/pid\ncat >"+dir+"/mail\n"), 0o700))
+	to := &certconf.Notify{To: []string{"hostmaster@example.net"}, From: "certsyncd@senate.example.net", Sendmail: mailer}
+	require.NoError(t, sendMail(t.Context(), to, "/etc/certsyncd.toml", []certsync.Event{{Name: "example.net", New: certsync.Fingerprint{1}}}, time.Now()))
+	assert.FileExists(t, filepath.Join(dir, "mail"))
+	pid, err := os.ReadFile(filepath.Join(dir, "pid"))
+	require.NoError(t, err)
+	process, err := os.FindProcess(must(strconv.Atoi(strings.TrimSpace(string(pid)))))
+	require.NoError(t, err)
+	assert.NoError(t, process.Kill(), "it was still there")
 }
 
 func must[T any](v T, err error) T {
@@ -201,12 +217,12 @@ func TestShellsTakeTheScript(t *testing.T) {
 	}
 }
 
-// TestTheScriptStarts gives it an rc.subr that does what NetBSD's does with a
-// start_cmd, and programs that say how they were called.
+// TestTheScriptStarts gives it an rc.subr that starts what is not running as NetBSD's does,
+// and programs that say how they were called.
 func TestTheScriptStarts(t *testing.T) {
 	dir := t.TempDir()
 	files := map[string]string{
-		"rc.subr": "load_rc_config() { :; }\nrun_rc_command() { case $1 in start) $start_cmd ;; esac; }\n",
+		"rc.subr": "load_rc_config() { :; }\nrun_rc_command() {\n[ \"$1\" = start ] && [ -z \"$start_cmd\" ] && [ -x \"$command\" ] || return 1\necho \"Starting $name.\"\neval $command $rc_flags $command_args\n}\n",
 		"program": "#!/bin/sh\necho \"$@\"\necho failed >&2\n",
 		"logger":  "#!/bin/sh\ncat >" + dir + "/log\n",
 	}

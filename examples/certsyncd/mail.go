@@ -4,12 +4,11 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os/exec"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/rehost/rehost/certsync"
 	"github.com/rehost/rehost/examples/internal/certconf"
@@ -26,7 +25,9 @@ func sendMail(ctx context.Context, to *certconf.Notify, path string, events []ce
 	cmd.Stdin = bytes.NewReader(message(to, path, events, now))
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
-	if err := cmd.Run(); err != nil {
+	// What delivers in the background may keep its standard error for as long as it likes.
+	cmd.WaitDelay = time.Second
+	if err := cmd.Run(); err != nil && !errors.Is(err, exec.ErrWaitDelay) {
 		return &certsync.CommandError{Args: argv, Stderr: stderr.String(), Err: err}
 	}
 	return nil
@@ -47,18 +48,10 @@ func message(to *certconf.Notify, path string, events []certsync.Event, now time
 	// RFC 3834: no automatic answer to this, please.
 	b.WriteString("Auto-Submitted: auto-generated\nMIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\n")
 	for _, e := range events {
-		b.WriteString(strings.Map(printed, e.String()) + "\n")
+		b.WriteString(e.String() + "\n")
 	}
 	fmt.Fprintf(&b, "\ncertsyncd status %s shows what is installed.\n", path)
 	return []byte(b.String())
-}
-
-// printed keeps a line one line, and valid: an error may quote what a server has sent.
-func printed(r rune) rune {
-	if unicode.IsControl(r) || r == utf8.RuneError {
-		return '?'
-	}
-	return r
 }
 
 func hostname() string { return cmp.Or(cli.Hostname(), "localhost") }

@@ -70,7 +70,8 @@ and on the guest:
 
 Interval, alarm, state and rollback stand before the first table: how often to look, how
 long before its end a certificate has to be replaced, the directory that keeps what was
-done, and whether to go back where a daemon does not serve what is new.
+done, and whether to go back where a daemon does not serve what is new. No two FILEs share
+a state or an install.dir: each would forget what the other has told.
 
 For the first time:
 
@@ -80,7 +81,11 @@ For the first time:
                                               certsyncd sync guest.toml
                                               certsyncd check guest.toml
 
-To rehearse without an authority, [issue] has local_ca = "DIR" and nothing else.
+To rehearse without an authority, [issue] has local_ca = "DIR" and nothing else but
+key_type. Its root, for roots and ca on the guest and for whoever connects to the daemons:
+
+    openssl x509 -in DIR/authority.pem -out root.pem
+
 DNS-01 takes a provider, and a program of your own: see acme.Config in certsync/acme.
 Service files for systemd, cron and NetBSD's rc.d lie beside this program, in service.
 `

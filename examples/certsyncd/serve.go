@@ -33,29 +33,37 @@ func (f *flags) serve(ctx context.Context, args []string) error {
 		return c.lacks("publish with listen")
 	}
 	c.log = logger()
-	return c.listenAndServe(ctx)
-}
-
-func (c *config) listenAndServe(ctx context.Context) error {
-	dir := c.published()
-	server := &http.Server{
-		Handler:           &certsync.Publisher{Source: dir, Allow: certsync.AllowFrom(c.Publish.Allow...), Log: c.log},
-		ReadHeaderTimeout: 10 * time.Second,
-		WriteTimeout:      time.Minute,
-		IdleTimeout:       2 * time.Minute,
-		ErrorLog:          slog.NewLogLogger(c.log.Handler(), slog.LevelWarn),
-	}
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.Publish.Listen.String())
+	listener, err := c.listen(ctx)
 	if err != nil {
 		return err
 	}
-	if c.Publish.TLS != "" {
-		listener = tls.NewListener(listener, &tls.Config{
-			GetCertificate: (&ownCertificate{dir: dir, name: c.Publish.TLS}).get,
-			NextProtos:     []string{"http/1.1"},
-		})
+	return c.answer(ctx, listener)
+}
+
+func (c *config) listen(ctx context.Context) (net.Listener, error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.Publish.Listen.String())
+	if err != nil {
+		return nil, err
 	}
 	c.log.InfoContext(ctx, "serving", "listen", listener.Addr().String(), "dir", c.Publish.Dir)
+	if c.Publish.TLS == "" {
+		return listener, nil
+	}
+	return tls.NewListener(listener, &tls.Config{
+		GetCertificate: (&ownCertificate{dir: c.published(), name: c.Publish.TLS}).get,
+		NextProtos:     []string{"http/1.1"},
+	}), nil
+}
+
+// answer gives certificates to whoever asks at a listener, until the context ends.
+func (c *config) answer(ctx context.Context, listener net.Listener) error {
+	server := &http.Server{
+		Handler:      &certsync.Publisher{Source: c.published(), Allow: certsync.AllowFrom(c.Publish.Allow...), Log: c.log},
+		ReadTimeout:  10 * time.Second, // of a body too, which nobody has a reason to send
+		WriteTimeout: time.Minute,
+		IdleTimeout:  2 * time.Minute,
+		ErrorLog:     slog.NewLogLogger(c.log.Handler(), slog.LevelWarn),
+	}
 	ended := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(ended)
@@ -102,8 +110,9 @@ func (o *ownCertificate) get(hello *tls.ClientHelloInfo) (*tls.Certificate, erro
 }
 
 const runHelp = `Run issues, serves and syncs, whatever FILE has tables for, in one process: at once, and
-then at every interval. SIGHUP has it look at once, SIGTERM ends it. What happens goes to
-standard error. It may run beside the other commands.
+then at every interval. SIGHUP has it look at once, SIGTERM ends it. FILE is read at the
+start only: start it again after a change. What happens goes to standard error. It may run
+beside the other commands.
 `
 
 func (f *flags) run(ctx context.Context, args []string) error {
@@ -112,7 +121,7 @@ func (f *flags) run(ctx context.Context, args []string) error {
 		return err
 	}
 	c.log = logger()
-	parts, err := c.parts()
+	parts, err := c.parts(ctx)
 	if err != nil {
 		return err
 	}
@@ -130,7 +139,7 @@ func (f *flags) run(ctx context.Context, args []string) error {
 }
 
 // parts are what run does, all at the same time.
-func (c *config) parts() ([]func(context.Context) error, error) {
+func (c *config) parts(ctx context.Context) ([]func(context.Context) error, error) {
 	var parts []func(context.Context) error
 	wake := hangups()
 	if c.Issue != nil {
@@ -153,9 +162,6 @@ func (c *config) parts() ([]func(context.Context) error, error) {
 		}
 		parts = append(parts, r.Run)
 	}
-	if c.Publish != nil && c.Publish.Listen.IsValid() {
-		parts = append(parts, c.listenAndServe)
-	}
 	if c.Install != nil {
 		consumer, err := c.consumer()
 		if err != nil {
@@ -163,6 +169,15 @@ func (c *config) parts() ([]func(context.Context) error, error) {
 		}
 		consumer.Wake = wake
 		parts = append(parts, consumer.Run)
+	}
+	if c.Publish != nil && c.Publish.Listen.IsValid() {
+		// Not in the part: where it fails, as long as there is no tunnel, systemd starts
+		// all of this every ten seconds, and every time would ask the authority.
+		listener, err := c.listen(ctx)
+		if err != nil {
+			return nil, err
+		}
+		parts = append(parts, func(ctx context.Context) error { return c.answer(ctx, listener) })
 	}
 	return parts, nil
 }

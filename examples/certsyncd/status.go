@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -54,7 +55,7 @@ func (c *config) status(ctx context.Context) (all statuses, err error) {
 			return all, err
 		}
 	case c.Publish != nil: // somebody else puts them there
-		only := &certsync.Consumer{Source: c.published(), Dir: c.published(), Certificates: c.certificates(), Alarm: time.Duration(c.Alarm)}
+		only := &certsync.Consumer{Source: c.published(), Dir: c.published(), Certificates: c.certificates(), Alarm: c.Alarm.Duration}
 		if all.Published, err = only.Status(ctx); err != nil {
 			return all, err
 		}
@@ -111,8 +112,8 @@ func day(t time.Time) string { return t.UTC().Format(time.DateOnly) }
 
 const checkHelp = `Check prints what needs somebody, and exits with status 3: a certificate that is not
 there, not as FILE says, or overdue, what has failed, and daemons that have yet to be told.
-It prints nothing, and exits with 0, if all is well. It reads files only, so that
-monitoring may run it often.
+It prints nothing, and exits with 0, if all is well. It reads files only, keys among them,
+so that monitoring may run it often, as root.
 `
 
 func (f *flags) check(ctx context.Context, args []string) error {
@@ -125,7 +126,11 @@ func (f *flags) check(ctx context.Context, args []string) error {
 		return err
 	}
 	found := lines{}
-	for _, s := range append(all.Published, all.Installed...) {
+	both := slices.Concat(all.Published, all.Installed)
+	for i, s := range both {
+		if len(both) > len(c.Certificates) { // each is there twice
+			s.Name = []string{"published ", "installed "}[i/len(c.Certificates)] + s.Name
+		}
 		if s.Problem != "" {
 			found.add("%s: %s", s.Name, s.Problem)
 		}

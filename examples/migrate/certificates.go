@@ -49,7 +49,7 @@ func certificates(m *move.Move, ms *machines) (phase, error) {
 		Goal:  fmt.Sprintf("Certificates are got by %s, before any name points to it, and served by %s. Both go on by themselves.", router, guest),
 		Steps: steps,
 		Back: []string{
-			fmt.Sprintf("On %s: `/etc/rc.d/certsyncd stop`, and put rc.conf and the daemons' own files back. Reload them: their certificates of before are where they were, and valid until they expire. Take the forwarding of challenges away.", guest),
+			fmt.Sprintf("On %s: `/etc/rc.d/certsyncd stop`, and put rc.conf and the daemons' own files back. Reload them: their certificates of before are where they were, and valid until they expire. Take the forwarding of challenges away, and have what renewed them before do so again.", guest),
 			fmt.Sprintf("On %s: `systemctl disable --now certsyncd-run`, put back the nginx files of phase 2, and reload nginx. The account and the certificates below /var/lib/certsyncd may stay for the next try: authorities count how many they give.", router),
 		},
 	}, nil
@@ -60,8 +60,8 @@ func buildStep(m *move.Move) step {
 		return fmt.Sprintf("GOOS=%[1]s GOARCH=amd64 go build -o certsyncd-%[2]s ./examples/certsyncd && scp certsyncd-%[2]s root@%[2]s:/usr/local/bin/certsyncd", goos, host)
 	}
 	return step{Title: "Install certsyncd at both ends",
-		Do:    "On a machine with Go, in this module's folder. NetBSD has no /usr/local/bin by itself: make it first.",
-		Run:   []string{install("linux", m.Router.Name), install("netbsd", m.Guest.Name)},
+		Do:    "On a machine with Go, in this module's folder. NetBSD has no /usr/local/bin by itself.",
+		Run:   []string{install("linux", m.Router.Name), "ssh root@" + m.Guest.Name + " mkdir -p /usr/local/bin", install("netbsd", m.Guest.Name)},
 		Check: []string{"On both: `certsyncd -h` prints its help."}}
 }
 
@@ -84,22 +84,22 @@ func solverForAll(m *move.Move, ms *machines) (step, error) {
 func oldHost(m *move.Move) step {
 	to := fmt.Sprintf("http://%s/.well-known/acme-challenge/", m.Tunnel.Router.Addr(true))
 	return step{Title: "Challenges reach the new solver", Host: m.Guest.Name,
-		Do: fmt.Sprintf("Until phase 4 the names point to %s, and HTTP-01 follows them. The guest's web server passes the challenges on through the tunnel, with the name that was asked for, and reloads.", m.Guest.Old.Address),
+		Do: fmt.Sprintf("Until phase 4 the names point to %s, and HTTP-01 follows them. The guest's web server passes the challenges on through the tunnel, with the name that was asked for; Apache needs mod_proxy and mod_proxy_http for it. Then `apachectl configtest && apachectl graceful`, or `nginx -t && nginx -s reload`. What renews certificates on the guest today by HTTP-01 fails from here on: stop it, and keep its line for the way back.", m.Guest.Old.Address),
 		Add: []addition{
 			{To: "the virtual hosts for port 80, where it is Apache", Lines: []string{"ProxyPreserveHost On", "ProxyPass /.well-known/acme-challenge/ " + to}},
 			{To: "the server blocks for port 80, where it is nginx", Lines: []string{
 				"location ^~ /.well-known/acme-challenge/ {", "    proxy_pass " + to + ";", "    proxy_set_header Host $host;", "}"}},
 		},
-		Check: []string{fmt.Sprintf("From outside: `for d in %s; do curl -s -o /dev/null -w \"$d %%{http_code}\\n\" http://$d/.well-known/acme-challenge/x; done` says 502 for each.", strings.Join(domains(m), " "))}}
+		Check: []string{fmt.Sprintf("From outside: `for d in %s; do curl -s -o /dev/null -w \"$d %%{http_code}\\n\" http://$d/.well-known/acme-challenge/x; done` says 502 for each, and nginx's access.log on %s has them all: a web server that does not get through to it says 502 too.", strings.Join(domains(m), " "), m.Router.Name)}}
 }
 
 func issueStep(m *move.Move, ms *machines) (step, error) {
 	unit, err := service.Files.ReadFile("certsyncd-run.service")
 	return step{Title: "Get them", Host: m.Router.Name,
-		Do:    "The account and the certificates are made below /var/lib/certsyncd. An authority that has failed to reach the solver a few times does not try again for an hour: do not go on before the checks above hold.",
+		Do:    "The account and the certificates are made below /var/lib/certsyncd. An authority that has failed to reach the solver a few times does not try again for an hour: do not go on before the checks above hold. The first command says what is to be got, and exits with 3.",
 		Files: []rendered{ms.create(m.Router.Name, certsyncdPath, routerConf(m)), ms.create(m.Router.Name, "/etc/systemd/system/certsyncd-run.service", unit)},
 		Run:   []string{"certsyncd issue -n " + certsyncdPath, "certsyncd issue " + certsyncdPath, "certsyncd status " + certsyncdPath},
-		Check: []string{fmt.Sprintf("The last command shows a day of expiry for each: %s.", strings.Join(certificateNames(m), ", "))}}, err
+		Check: []string{fmt.Sprintf("The last command shows a day of expiry for each that is published: %s.", strings.Join(certificateNames(m), ", "))}}, err
 }
 
 // publishStep has certsyncd itself publish, and not nginx.
@@ -123,7 +123,7 @@ func fetchStep(m *move.Move, ms *machines) step {
 			"ls -lL " + live, "openssl x509 -noout -subject -enddate -in " + live + "/fullchain.pem"},
 		Check: []string{
 			fmt.Sprintf("The files are root's, of group %s and mode 0440.", m.Handover.Group),
-			"The fingerprints in `certsyncd status` are those that it shows on " + m.Router.Name + ".",
+			"The fingerprints in `certsyncd status " + certsyncdPath + "` are those that it shows on " + m.Router.Name + ".",
 		}}
 }
 
@@ -147,10 +147,10 @@ func filesOf(d move.Daemon) addition {
 	live := path.Join(guestCertificates, d.Certificates[0], "live")
 	switch d.Name {
 	case "postfix":
-		return addition{To: "Postfix's main.cf, instead of smtpd_tls_cert_file and smtpd_tls_key_file",
+		return addition{To: "Postfix's main.cf, instead of smtpd_tls_cert_file and smtpd_tls_key_file (Postfix 3.4 or later)",
 			Lines: []string{"smtpd_tls_chain_files = " + live + "/combined.pem"}}
 	case "dovecot":
-		return addition{To: "Dovecot's conf.d/10-ssl.conf",
+		return addition{To: "Dovecot's conf.d/10-ssl.conf (from 2.4 on, ssl_server_cert_file and ssl_server_key_file, without <)",
 			Lines: []string{"ssl_cert = <" + live + "/fullchain.pem", "ssl_key = <" + live + "/privkey.pem"}}
 	}
 	return addition{To: "the configuration of " + d.Name, Lines: []string{live + "/fullchain.pem (the chain)", live + "/privkey.pem (the key)"}}

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"encoding/pem"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"net/url"
 	"os"
@@ -38,7 +39,7 @@ func TestCertsyncdTakesBothFiles(t *testing.T) {
 	assert.Equal(t, "172.16.1.1:8182", router.Publish.Listen.String(), "no address that the world reaches")
 	assert.Equal(t, []netip.Prefix{netip.MustParsePrefix("172.16.1.4/32")}, router.Publish.Allow)
 	assert.Equal(t, "127.0.0.1:8181", router.Issue.HTTP01.String())
-	assert.Equal(t, certconf.Mode(0o440), guest.Install.Mode)
+	assert.Equal(t, fs.FileMode(0o440), guest.Install.Mode.FileMode)
 	assert.Equal(t, "mail", guest.Install.Group)
 	require.Len(t, guest.Daemons, 2)
 	assert.Len(t, guest.Daemons[0].Probes, 3)

@@ -2,6 +2,7 @@ package certconf_test
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
 	"strings"
 	"testing"
@@ -24,14 +25,14 @@ func sample(t testing.TB, name string) string {
 func TestLoadSamples(t *testing.T) {
 	router, err := certconf.Load("router.toml", []byte(sample(t, "router.toml")))
 	require.NoError(t, err)
-	assert.Equal(t, 14*24*time.Hour, time.Duration(router.Alarm))
+	assert.Equal(t, 14*24*time.Hour, router.Alarm.Duration)
 	assert.Equal(t, "127.0.0.1:8181", router.Issue.HTTP01.String())
 	assert.Equal(t, certsync.ECDSAP256, router.Issue.KeyType)
 	assert.Len(t, router.Certificates, 2)
 	guest, err := certconf.Load("guest.toml", []byte(sample(t, "guest.toml")))
 	require.NoError(t, err)
 	assert.True(t, guest.Rollback)
-	assert.Equal(t, certconf.Mode(0o440), guest.Install.Mode)
+	assert.Equal(t, fs.FileMode(0o440), guest.Install.Mode.FileMode)
 	assert.Len(t, guest.Daemons[0].Probes, 3)
 	assert.Nil(t, guest.Issue)
 }
@@ -118,10 +119,28 @@ func TestLoadRefusesWhatIsNotWhole(t *testing.T) {
 		"[publish]\ndir = \"/tmp/p\"":     "publish.listen: is missing",
 		"[install]\ndir = \"/tmp/i\"":     "fetch and install need each other",
 		"[fetch]\ndir = \"/tmp/i\"":       "fetch and install need each other",
+		"[fetch]\ndir = \"/f\"\n[install]\ndir = \"/i\"\n[[certificate]]\nname = \"x\"\n[[daemon]]\nname = \"x\"\nprobes = []":      "nothing would be told or asked",
 		"[publish]\ndir = \"/p\"\nlisten = \"127.0.0.1:1\"\nallow = [\"::/0\"]\n[[daemon]]\nname = \"x\"\nreload = [\"/bin/true\"]": "install is missing",
 	} {
 		_, err := certconf.Load("c.toml", []byte(text))
 		assert.ErrorContains(t, err, want, text)
+	}
+}
+
+// TestLoadRefusesBareNumbers has what a decoder may take for the value itself: a mode
+// that is not looked at, and an interval in nanoseconds.
+func TestLoadRefusesBareNumbers(t *testing.T) {
+	guest := sample(t, "guest.toml")
+	for _, change := range [][2]string{
+		{`interval = "1h"`, `interval = 60`},
+		{`interval = "1h"`, `alarm = -5`},
+		{`mode = "0440"`, `mode = 0o444`},
+		{`mode = "0440"`, `mode = 444`},
+		{`keep = 3`, `layout = 7`},
+	} {
+		require.Contains(t, guest, change[0])
+		_, err := certconf.Load("c.toml", []byte(strings.Replace(guest, change[0], change[1], 1)))
+		assert.ErrorContains(t, err, "c.toml: ", change[1])
 	}
 }
 
@@ -157,7 +176,7 @@ func FuzzConfig(f *testing.F) {
 			}
 		}
 		if i := c.Install; i != nil {
-			assert.Zero(t, i.Mode&0o007, "nobody else reads keys")
+			assert.Zero(t, i.Mode.FileMode&0o007, "nobody else reads keys")
 			words = append(words, i.Dir, i.Owner, i.Group)
 		}
 		for _, word := range words {

@@ -105,8 +105,9 @@ type Notify struct {
 	Sendmail string   `toml:"sendmail"` // "": /usr/sbin/sendmail
 }
 
-// Duration is a time such as "90s", "6h" or "14d".
-type Duration time.Duration
+// Duration is a time such as "90s", "6h" or "14d". It is a struct, as Mode and Layout are,
+// since the decoder would put a bare number into an integer without asking UnmarshalText.
+type Duration struct{ time.Duration }
 
 // UnmarshalText reads what [time.ParseDuration] does, or a number of days.
 func (d *Duration) UnmarshalText(text []byte) error {
@@ -119,13 +120,13 @@ func (d *Duration) UnmarshalText(text []byte) error {
 	if err != nil || n <= 0 {
 		return fmt.Errorf("%q is no time such as 90s, 6h or 14d", text)
 	}
-	*d = Duration(n)
+	d.Duration = n
 	return nil
 }
 
 // Mode is a file mode in octal, such as "0440". Files that hold keys are for nobody but
 // their owner and group.
-type Mode fs.FileMode
+type Mode struct{ fs.FileMode }
 
 // UnmarshalText reads it.
 func (m *Mode) UnmarshalText(text []byte) error {
@@ -133,12 +134,12 @@ func (m *Mode) UnmarshalText(text []byte) error {
 	if err != nil || n == 0 || n&^0o660 != 0 {
 		return fmt.Errorf(`%q is no mode of files with keys, such as "0440": read and write, for owner and group`, text)
 	}
-	*m = Mode(n)
+	m.FileMode = fs.FileMode(n)
 	return nil
 }
 
 // Layout is that of a directory, by its name: versions, combined or pair.
-type Layout certsync.Layout
+type Layout struct{ certsync.Layout }
 
 // UnmarshalText reads it.
 func (l *Layout) UnmarshalText(text []byte) error {
@@ -146,6 +147,6 @@ func (l *Layout) UnmarshalText(text []byte) error {
 	if !known {
 		return fmt.Errorf("%q is none of versions, combined and pair", text)
 	}
-	*l = Layout(layout)
+	l.Layout = layout
 	return nil
 }

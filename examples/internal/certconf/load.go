@@ -262,7 +262,7 @@ func (v *validation) daemon(i int) {
 		if d.Reload != nil {
 			v.add(key+"signal", "reload says already how the daemon is told")
 		}
-	} else if d.Reload == nil && d.Probes == nil {
+	} else if d.Reload == nil && len(d.Probes) == 0 {
 		v.add(key+"reload", "is missing, and so are signal and probes: nothing would be told or asked")
 	}
 }

@@ -119,8 +119,9 @@ type End struct {
 	PingJob   bool           `toml:"ping_job"`  // a cron job does that, as NetBSD has no keepalive
 }
 
-// Seconds is a time such as "25s" in a move file.
-type Seconds time.Duration
+// Seconds is a time such as "25s" in a move file. It is a struct, since the decoder would
+// put a bare number into an integer, as nanoseconds.
+type Seconds struct{ time.Duration }
 
 // UnmarshalText reads what [time.ParseDuration] does.
 func (s *Seconds) UnmarshalText(text []byte) error {
@@ -128,7 +129,7 @@ func (s *Seconds) UnmarshalText(text []byte) error {
 	if err != nil || d < 0 || d%time.Second != 0 {
 		return fmt.Errorf("%q is no time in whole seconds, such as 25s", text)
 	}
-	*s = Seconds(d)
+	s.Duration = d
 	return nil
 }
 

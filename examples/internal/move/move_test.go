@@ -32,6 +32,12 @@ func TestLoadSample(t *testing.T) {
 	assert.Len(t, m.Services, 6)
 }
 
+func TestABareNumberIsNoTime(t *testing.T) {
+	text := strings.Replace(sample(t), "ping_job = true", "keepalive = 25", 1)
+	_, err := move.Load("m.toml", []byte(text))
+	assert.ErrorContains(t, err, `"25" is no time in whole seconds`)
+}
+
 // TestLoadRefuses changes one line of the sample at a time: each mistake is
 // reported at its line, in words that say what is wrong.
 func TestLoadRefuses(t *testing.T) {

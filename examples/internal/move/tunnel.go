@@ -2,7 +2,6 @@ package move
 
 import (
 	"net/netip"
-	"time"
 
 	"golang.zx2c4.com/wireguard/wgctrl/wgtypes"
 
@@ -44,7 +43,7 @@ func (m *Move) end(key, name string, e End) (wgpeer.End, error) {
 		Iface:     m.Tunnel.Iface,
 		KeyFile:   e.KeyFile,
 		Addresses: e.Addresses,
-		Keepalive: time.Duration(e.Keepalive),
+		Keepalive: e.Keepalive.Duration,
 		PingJob:   e.PingJob,
 		MTU:       m.Tunnel.MTU,
 	}
