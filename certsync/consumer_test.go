@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -563,16 +564,20 @@ func TestRunIsWoken(t *testing.T) {
 func TestRunTriesAgainSooner(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGuest(t, nil)
-		g.server.fail = errors.New("not running")
+		var reloads atomic.Int64
+		g.Daemons[0].Reload = func(context.Context) error {
+			reloads.Add(1)
+			return errors.New("not running")
+		}
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- g.Run(ctx) }()
 		time.Sleep(35 * time.Minute) // 1 + 2 + 4 + 8 + 16 = 31, more or less a tenth
 		synctest.Wait()
-		assert.Equal(t, 6, g.server.reloads)
+		assert.EqualValues(t, 6, reloads.Load())
 		time.Sleep(24 * time.Hour)
 		synctest.Wait()
-		assert.InDelta(t, 6+24, g.server.reloads, 3)
+		assert.InDelta(t, 6+24, reloads.Load(), 3)
 		cancel()
 		<-done
 	})

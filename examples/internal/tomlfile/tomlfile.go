@@ -31,7 +31,7 @@ func Decode(name string, data []byte, into any) (*File, error) {
 	}
 	places, err := findPlaces(data)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return nil, &textfile.ParseError{File: name, Err: err}
 	}
 	return &File{name, places}, nil
 }
@@ -51,7 +51,8 @@ func decodeErrors(name string, err error) error {
 		line, col := e.Position()
 		return &textfile.ParseError{File: name, Line: line, Col: col, Err: errors.New(strings.TrimPrefix(e.Error(), "toml: "))}
 	}
-	return fmt.Errorf("%s: %w", name, err)
+	// A number where a text should be, of which the decoder does not say where it stands.
+	return &textfile.ParseError{File: name, Err: err}
 }
 
 // findPlaces maps every key, such as "guest.home.gateway" or "service.2.port",
