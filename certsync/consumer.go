@@ -105,15 +105,9 @@ func (c *Consumer) check() error {
 	if c.Source == nil || c.Dir == nil {
 		return errors.New("a consumer needs a Source and a Dir")
 	}
-	names := map[string]bool{}
-	for _, cert := range c.Certificates {
-		if err := checkName(cert.Name); err != nil {
-			return err
-		}
-		if names[cert.Name] {
-			return &ValueError{Field: "certificate", Value: cert.Name, Reason: "it is there twice"}
-		}
-		names[cert.Name] = true
+	names, err := namesOf(c.Certificates)
+	if err != nil {
+		return err
 	}
 	daemons := map[string]bool{}
 	for _, d := range c.Daemons {

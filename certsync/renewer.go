@@ -144,17 +144,8 @@ func (r *Renewer) check() error {
 	if r.Issuer == nil || r.Dir == nil {
 		return errors.New("a renewer needs an Issuer and a Dir")
 	}
-	names := map[string]bool{}
-	for _, cert := range r.Certificates {
-		if err := checkName(cert.Name); err != nil {
-			return err
-		}
-		if names[cert.Name] {
-			return &ValueError{Field: "certificate", Value: cert.Name, Reason: "it is there twice"}
-		}
-		names[cert.Name] = true
-	}
-	return nil
+	_, err := namesOf(r.Certificates)
+	return err
 }
 
 func (r *Renewer) statePath() string {

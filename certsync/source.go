@@ -45,6 +45,21 @@ type Certificate struct {
 	Domains []string // that it must cover; nil: Name
 }
 
+// namesOf returns the names of certificates, which must be good and different.
+func namesOf(list []Certificate) (map[string]bool, error) {
+	names := map[string]bool{}
+	for _, c := range list {
+		if err := checkName(c.Name); err != nil {
+			return nil, err
+		}
+		if names[c.Name] {
+			return nil, &ValueError{Field: "certificate", Value: c.Name, Reason: "it is there twice"}
+		}
+		names[c.Name] = true
+	}
+	return names, nil
+}
+
 // domains are what a certificate must cover.
 func domains(name string, list []string) []string {
 	if list == nil {
