@@ -153,11 +153,11 @@ func TestMailRollbackOfAKeyThatADaemonRefuses(t *testing.T) {
 	dovecot := mailDaemon("dovecot", h.dovecot(t))
 	for _, test := range []struct {
 		daemon  certsync.Daemon
-		refused *certsync.Bundle
+		refused func() *certsync.Bundle
 		want    string
 	}{
-		{postfix, issue(t, authority(t), mailName), "TLS handshake: remote error: tls: handshake failure"},
-		{dovecot, mailWeakBundle(t), "TLS handshake: "},
+		{postfix, func() *certsync.Bundle { return issue(t, authority(t), mailName) }, "TLS handshake: remote error: tls: handshake failure"},
+		{dovecot, func() *certsync.Bundle { return mailWeakBundle(t) }, "TLS handshake: "},
 	} {
 		test.daemon.Patience = 1600 * time.Millisecond
 		h.Daemons = []certsync.Daemon{test.daemon}
@@ -165,7 +165,7 @@ func TestMailRollbackOfAKeyThatADaemonRefuses(t *testing.T) {
 		_, err := h.Sync(t.Context())
 		require.NoError(t, err, test.daemon.Name)
 
-		require.NoError(t, h.router.Install(t.Context(), test.refused))
+		require.NoError(t, h.router.Install(t.Context(), test.refused()))
 		events, err := h.Sync(t.Context())
 		require.ErrorContains(t, err, test.daemon.Name+": rolled back: probe: ")
 		assert.ErrorContains(t, err, test.want)
