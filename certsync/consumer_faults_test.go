@@ -218,6 +218,22 @@ func TestAMixedPairIsMendedWithoutTheSource(t *testing.T) {
 	}
 }
 
+// What cannot be read may be newer than what was in its place before.
+func TestWhatCannotBeReadIsLeftWithoutTheSource(t *testing.T) {
+	g := newGuest(t, nil)
+	g.Dir.Layout = certsync.Pair
+	_, err := g.Sync(t.Context())
+	require.NoError(t, err)
+	key := filepath.Join(g.Dir.Path, "example.net.key")
+	require.NoError(t, os.Remove(key))
+	require.NoError(t, os.Symlink(key, key)) // which root cannot read either
+	g.source.err = errors.New("connection refused")
+	_, err = g.Sync(t.Context())
+	assert.ErrorContains(t, err, "connection refused")
+	_, err = os.Readlink(key)
+	assert.NoError(t, err, "it is still there")
+}
+
 // What a server says stays on its line, and moves no cursor.
 func TestAnErrorIsOneLine(t *testing.T) {
 	g := newGuest(t, nil)

@@ -6,18 +6,17 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
 )
 
-// A Renewer keeps certificates valid. One that is missing, broken or does not cover its
-// domains is due at once. Any other is due at an instant drawn from the window that the
-// issuer says, if it is a [RenewalInformer], or else when a third of its lifetime is left,
-// more or less. The instant is kept, and drawn anew only if the certificate or the window
-// changes.
+// A Renewer keeps certificates valid. One that is missing or broken, and cannot be put right
+// from the version that the Dir keeps, is due at once, and so is one that does not cover its
+// domains. Any other is due at an instant drawn from the window that the issuer says, if it
+// is a [RenewalInformer], or else when a third of its lifetime is left, more or less. The
+// instant is kept, and drawn anew only if the certificate or the window changes.
 type Renewer struct {
 	Issuer       Issuer
 	Dir          *Dir // where they are kept, and published from
@@ -257,12 +256,10 @@ func (r *renewRun) renew(ctx context.Context, cert Certificate) {
 // reason to ask for another.
 func (r *renewRun) installed(ctx context.Context, cert Certificate) (*Bundle, *x509.Certificate, error) {
 	b, err := r.Dir.Fetch(ctx, cert.Name, Fingerprint{})
+	if useless(err) {
+		return nil, nil, nil
+	}
 	if err != nil {
-		_, unreadable := errors.AsType[*ParseError](err)
-		_, mixed := errors.AsType[*InvalidError](err)
-		if unreadable || mixed || errors.Is(err, ErrNotFound) || errors.Is(err, fs.ErrNotExist) {
-			err = nil
-		}
 		return nil, nil, err
 	}
 	if b.Validate(r.policy(cert)) != nil {

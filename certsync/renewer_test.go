@@ -676,6 +676,21 @@ func TestHalfAStepIsPutRight(t *testing.T) {
 	assert.Equal(t, foreign, read(t, r.Dir.Path, "senate.example.net.key"))
 }
 
+// They may be newer than any version: another program renews too.
+func TestFilesThatCannotBeReadAreLeft(t *testing.T) {
+	r, c := newRenewer(t)
+	r.Dir.Layout = certsync.Pair
+	require.Equal(t, 1, renewed(t, r))
+	key := filepath.Join(r.Dir.Path, "senate.example.net.key")
+	require.NoError(t, os.Remove(key))
+	require.NoError(t, os.Symlink(key, key)) // which root cannot read either
+	_, err := r.Renew(t.Context())
+	assert.ErrorIs(t, err, syscall.ELOOP)
+	_, err = os.Readlink(key)
+	assert.NoError(t, err, "it is still there")
+	assert.Len(t, c.requests, 1)
+}
+
 func TestNotifyThatFails(t *testing.T) {
 	r, _ := newRenewer(t)
 	r.Notify = func(context.Context, []certsync.Event) error { return errors.New("no sendmail") }
