@@ -39,7 +39,8 @@ type Renewer struct {
 	// to signal.Notify. Nil: never.
 	Wake <-chan os.Signal
 	// Notify gets the events of a run if one of them is more than a Warning. An error that
-	// stays is told once a day. Nil: nobody.
+	// stays is told once a day. Its context ends after five minutes, and not with that of the
+	// run: what has happened is told. Nil: nobody.
 	Notify func(ctx context.Context, events []Event) error
 	// Log gets every event. Nil: nobody.
 	Log *slog.Logger
@@ -177,7 +178,6 @@ type renewal struct {
 const (
 	firstTry = 15 * time.Minute
 	lastTry  = 6 * time.Hour
-	day      = 24 * time.Hour
 )
 
 // A renewRun is one run of Renew.
@@ -219,8 +219,7 @@ func (r *renewRun) renew(ctx context.Context, cert Certificate) {
 		}
 		event.Warning = !r.Force && leaf.NotAfter.Sub(now) > alarmBefore(leaf.NotBefore, leaf.NotAfter, r.Alarm)
 	}
-	// No wait is longer than a day: what looks longer was written before the clock was set.
-	if wait := s.Retry.Sub(now); wait > 0 && wait <= day && !r.Force {
+	if ahead(s.Retry) && !r.Force {
 		event.Err = fmt.Errorf("not tried again before %s: %s", s.Retry.Format(time.RFC3339), s.Problem)
 		r.add(ctx, s, event)
 		return
@@ -333,7 +332,7 @@ func (r *renewRun) add(ctx context.Context, s *renewal, e Event) {
 		return
 	}
 	r.errs = append(r.errs, fmt.Errorf("%s: %w", e.Name, e.Err))
-	if time.Since(s.Notified) >= day {
+	if !ahead(s.Notified.Add(day)) {
 		r.untold, r.news = append(r.untold, s), true
 	}
 }

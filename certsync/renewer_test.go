@@ -468,13 +468,20 @@ func TestClockThatWasAhead(t *testing.T) {
 		r, c := newRenewer(t)
 		r.State = path
 		c.err = errors.New("connection refused")
+		r.Notify = func(context.Context, []certsync.Event) error { return nil }
 		_, err := r.Renew(t.Context())
 		require.Error(t, err)
 	})
 	synctest.Test(t, func(t *testing.T) {
-		r, _ := newRenewer(t)
+		r, c := newRenewer(t)
 		r.State = path
-		assert.Equal(t, 1, renewed(t, r))
+		c.err = errors.New("connection refused")
+		told := false
+		r.Notify = func(context.Context, []certsync.Event) error { told = true; return nil }
+		_, err := r.Renew(t.Context())
+		require.Error(t, err)
+		assert.Len(t, c.requests, 1)
+		assert.True(t, told)
 	})
 }
 
