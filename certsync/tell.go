@@ -195,7 +195,7 @@ func (r *syncRun) reload(ctx context.Context, d Daemon) error {
 		case err != nil:
 			last = err
 		case served == nil:
-			last = errors.New("it says nothing of what is served")
+			last = errUnsaid
 		case slices.ContainsFunc(leaves, served.Equal):
 			return nil
 		default:
