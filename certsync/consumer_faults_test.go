@@ -303,4 +303,11 @@ func TestAChangeOfModeIsSeen(t *testing.T) {
 		require.NoError(t, err)
 	}
 	assert.Equal(t, 4, g.server.reloads, "once each")
+
+	g.Daemons = nil
+	require.NoError(t, os.Chmod(filepath.Join(g.Dir.Path, "example.net/live/privkey.pem"), 0o644))
+	events, err := g.Sync(t.Context())
+	require.NoError(t, err)
+	require.Len(t, events, 1)
+	assert.Equal(t, "example.net: the files were put right", events[0].String())
 }
