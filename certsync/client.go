@@ -72,9 +72,9 @@ const downFor = 30 * time.Second
 
 // Fetch asks for a bundle, whose digest and key it checks. Errors name the URL, without
 // password and query. One that cannot be used is a [*ValueError], before anything is sent.
-// After a bundle that could not be had with all retries, others are asked for once, until
-// one can be had; and if the server had not answered at all, what is asked for in the next
-// half minute fails at once.
+// After a bundle that could not be had with all retries, others are asked for once, until an
+// answer comes that needs no retry; and if the server had not answered at all, what is asked
+// for in the next half minute fails at once.
 func (c *Client) Fetch(ctx context.Context, name string, have Fingerprint) (*Bundle, error) {
 	base, err := c.locate(name)
 	if err != nil {

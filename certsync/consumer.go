@@ -47,8 +47,8 @@ type Consumer struct {
 	// to signal.Notify. Nil: never.
 	Wake <-chan os.Signal
 	// Notify gets the events of a run if one of them is more than a Warning. An error that
-	// stays is told once a day. Its context, like that of a Reload, ends after five minutes,
-	// and not with that of the run: what has happened is told. Nil: nobody.
+	// stays is told once a day. Its context ends after five minutes, and not with that of the
+	// run: what has happened is told. Nil: nobody.
 	Notify func(ctx context.Context, events []Event) error
 	// Log gets every event. Nil: nobody.
 	Log *slog.Logger
@@ -161,7 +161,7 @@ type failure struct {
 
 // rejectedFor is how long a bundle that was rolled back is not tried again: the daemon may
 // have been at fault, and the old certificate ends.
-const rejectedFor = 24 * time.Hour
+const rejectedFor = day
 
 // A syncRun is one run of Sync.
 type syncRun struct {
@@ -219,7 +219,7 @@ func (r *syncRun) finish(ctx context.Context, errs ...error) ([]Event, error) {
 		f.Problem = e.Err.Error()
 		if !e.Warning {
 			errs = append(errs, fmt.Errorf("%s: %w", name, e.Err))
-			if now.Sub(f.Notified) >= 24*time.Hour {
+			if !ahead(f.Notified.Add(day)) {
 				overdue, news = append(overdue, name), true
 			}
 		}

@@ -67,6 +67,42 @@ func TestAnErrorThatNobodyWasToldOf(t *testing.T) {
 	assert.Len(t, g.told, 1)
 }
 
+// A clock that was a year ahead when an error was told, or a certificate rolled back, does
+// not have the consumer keep still for a year.
+func TestAClockThatWasAhead(t *testing.T) {
+	state := filepath.Join(t.TempDir(), "state.json")
+	dir := filepath.Join(t.TempDir(), "certs")
+	var ca *certsync.LocalCA
+	var bad *certsync.Bundle
+	synctest.Test(t, func(t *testing.T) {
+		g := newGuest(t, &certsync.LocalCAOptions{Lifetime: 730 * days})
+		g.State, g.Dir.Path, g.Rollback = state, dir, true
+		_, err := g.Sync(t.Context())
+		require.NoError(t, err)
+		time.Sleep(365 * days)
+		ca, bad = g.ca, issue(t, g.ca, "example.net")
+		leaf, err := bad.Leaf()
+		require.NoError(t, err)
+		g.source.put(bad)
+		g.server.refuse = leaf.Equal
+		_, err = g.Sync(t.Context())
+		require.ErrorContains(t, err, "rolled back")
+		assert.Len(t, g.told, 2)
+	})
+	synctest.Test(t, func(t *testing.T) {
+		g := newGuest(t, nil)
+		g.State, g.Dir.Path, g.ca = state, dir, ca
+		// Nothing but the times in the state is wrong now.
+		g.Policy.Now = time.Now().Add(366 * days)
+		g.source.put(bad)
+		g.server.fail = errors.New("exit status 1")
+		_, err := g.Sync(t.Context())
+		require.ErrorContains(t, err, "exit status 1")
+		assert.Len(t, g.told, 1)
+		assert.Equal(t, bad.Fingerprint(), g.installed(t))
+	})
+}
+
 // A reload, or a mail, that never ends does not keep the machine from its next certificate.
 func TestWhatNeverEndsIsEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -218,6 +254,22 @@ func TestAMixedPairIsMendedWithoutTheSource(t *testing.T) {
 	}
 }
 
+// What cannot be read may be newer than what was in its place before.
+func TestWhatCannotBeReadIsLeftWithoutTheSource(t *testing.T) {
+	g := newGuest(t, nil)
+	g.Dir.Layout = certsync.Pair
+	_, err := g.Sync(t.Context())
+	require.NoError(t, err)
+	key := filepath.Join(g.Dir.Path, "example.net.key")
+	require.NoError(t, os.Remove(key))
+	require.NoError(t, os.Symlink(key, key)) // which root cannot read either
+	g.source.err = errors.New("connection refused")
+	_, err = g.Sync(t.Context())
+	assert.ErrorContains(t, err, "connection refused")
+	_, err = os.Readlink(key)
+	assert.NoError(t, err, "it is still there")
+}
+
 // What a server says stays on its line, and moves no cursor.
 func TestAnErrorIsOneLine(t *testing.T) {
 	g := newGuest(t, nil)
@@ -251,4 +303,11 @@ func TestAChangeOfModeIsSeen(t *testing.T) {
 		require.NoError(t, err)
 	}
 	assert.Equal(t, 4, g.server.reloads, "once each")
+
+	g.Daemons = nil
+	require.NoError(t, os.Chmod(filepath.Join(g.Dir.Path, "example.net/live/privkey.pem"), 0o644))
+	events, err := g.Sync(t.Context())
+	require.NoError(t, err)
+	require.Len(t, events, 1)
+	assert.Equal(t, "example.net: the files were put right", events[0].String())
 }

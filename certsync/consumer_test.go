@@ -398,6 +398,7 @@ func TestRollback(t *testing.T) {
 		require.ErrorContains(t, err, "postfix: rolled back: probe: 454 TLS not available")
 		require.Len(t, events, 1)
 		assert.Equal(t, old, events[0].New)
+		assert.Equal(t, []string{"dovecot"}, events[0].Daemons)
 		assert.Equal(t, old, g.installed(t))
 		assert.False(t, dovecot.leaf.Equal(badLeaf), "who was told before is told again")
 		assert.False(t, g.server.leaf.Equal(badLeaf))

@@ -28,7 +28,8 @@ type Daemon struct {
 	Patience time.Duration
 }
 
-// A Reload has a daemon read its certificates again. See [ReloadCommand], [ReloadSignal].
+// A Reload has a daemon read its certificates again. A Consumer ends its context after five
+// minutes. See [ReloadCommand], [ReloadSignal].
 type Reload func(ctx context.Context) error
 
 // ReloadCommand runs a program with its arguments, such as "postfix", "reload". No shell

@@ -31,6 +31,9 @@ func (e Event) String() string {
 	if e.Err != nil {
 		parts = append(parts, oneLine(e.Err.Error()))
 	}
+	if len(parts) == 0 {
+		parts = []string{"the files were put right"}
+	}
 	return e.Name + ": " + strings.Join(parts, ", ")
 }
 

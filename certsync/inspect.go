@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"slices"
 	"syscall"
@@ -97,18 +98,30 @@ func (d *Dir) mend(ctx context.Context, name string) error {
 		return nil
 	}
 	b, err := d.kept(ctx, name)
-	if err != nil {
+	if useless(err) {
 		return nil // nothing is left to mend it with
+	}
+	if err != nil {
+		return err
 	}
 	return d.Install(ctx, b)
 }
 
 // kept returns what can be put in the place of files that are not as they should be: what
-// they hold, or the version in use, if they are halves.
+// they hold, or the version in use, if they are halves. If they cannot be read, they may
+// hold what is newer than any version.
 func (d *Dir) kept(ctx context.Context, name string) (*Bundle, error) {
 	b, err := d.Fetch(ctx, name, Fingerprint{})
-	if err != nil {
+	if useless(err) {
 		b, err = d.readVersion(name, Fingerprint{})
 	}
 	return b, err
+}
+
+// useless reports whether an error of Fetch says that nothing of use is there. One of
+// another kind, such as a lack of permission, says that this cannot be known.
+func useless(err error) bool {
+	_, unreadable := errors.AsType[*ParseError](err)
+	_, mixed := errors.AsType[*InvalidError](err)
+	return unreadable || mixed || errors.Is(err, ErrNotFound) || errors.Is(err, fs.ErrNotExist)
 }

@@ -46,3 +46,12 @@ func loop(ctx context.Context, every time.Duration, wake <-chan os.Signal, run f
 func jitter(d time.Duration) time.Duration {
 	return d - d/10 + rand.N(d/5+1)
 }
+
+const day = 24 * time.Hour
+
+// ahead reports whether a time in a state is still to come. None is kept that is more than a
+// day away: what looks so was written before the clock was set.
+func ahead(t time.Time) bool {
+	wait := time.Until(t)
+	return wait > 0 && wait <= day
+}

@@ -48,6 +48,9 @@ func Probes(list ...Probe) Probe {
 		var first *x509.Certificate
 		for i, probe := range list {
 			leaf, err := probe(ctx)
+			if err == nil && leaf == nil {
+				err = errUnsaid
+			}
 			if err != nil {
 				return nil, fmt.Errorf("probe %d of %d: %w", i+1, len(list), err)
 			}
@@ -62,6 +65,9 @@ func Probes(list ...Probe) Probe {
 		return first, nil
 	}
 }
+
+// errUnsaid is a caller's Probe that returns neither a leaf nor an error.
+var errUnsaid = errors.New("it says nothing of what is served")
 
 // A starttls is how a protocol comes to its handshake. The zero value begins with it.
 type starttls struct {

@@ -325,6 +325,9 @@ func TestAllProbesMustSeeTheSameLeaf(t *testing.T) {
 	assert.ErrorIs(t, err, assert.AnError)
 	assert.ErrorContains(t, err, "probe 2 of 2: ")
 
+	_, err = certsync.Probes(sees(one, nil), sees(nil, nil))(t.Context())
+	assert.EqualError(t, err, "probe 2 of 2: it says nothing of what is served")
+
 	_, err = certsync.Probes()(t.Context())
 	var wrong *certsync.ValueError
 	assert.ErrorAs(t, err, &wrong)

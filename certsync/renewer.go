@@ -6,18 +6,17 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
 )
 
-// A Renewer keeps certificates valid. One that is missing, broken or does not cover its
-// domains is due at once. Any other is due at an instant drawn from the window that the
-// issuer says, if it is a [RenewalInformer], or else when a third of its lifetime is left,
-// more or less. The instant is kept, and drawn anew only if the certificate or the window
-// changes.
+// A Renewer keeps certificates valid. One that is missing or broken, and cannot be put right
+// from the version that the Dir keeps, is due at once, and so is one that does not cover its
+// domains. Any other is due at an instant drawn from the window that the issuer says, if it
+// is a [RenewalInformer], or else when a third of its lifetime is left, more or less. The
+// instant is kept, and drawn anew only if the certificate or the window changes.
 type Renewer struct {
 	Issuer       Issuer
 	Dir          *Dir // where they are kept, and published from
@@ -40,7 +39,8 @@ type Renewer struct {
 	// to signal.Notify. Nil: never.
 	Wake <-chan os.Signal
 	// Notify gets the events of a run if one of them is more than a Warning. An error that
-	// stays is told once a day. Nil: nobody.
+	// stays is told once a day. Its context ends after five minutes, and not with that of the
+	// run: what has happened is told. Nil: nobody.
 	Notify func(ctx context.Context, events []Event) error
 	// Log gets every event. Nil: nobody.
 	Log *slog.Logger
@@ -178,7 +178,6 @@ type renewal struct {
 const (
 	firstTry = 15 * time.Minute
 	lastTry  = 6 * time.Hour
-	day      = 24 * time.Hour
 )
 
 // A renewRun is one run of Renew.
@@ -220,8 +219,7 @@ func (r *renewRun) renew(ctx context.Context, cert Certificate) {
 		}
 		event.Warning = !r.Force && leaf.NotAfter.Sub(now) > alarmBefore(leaf.NotBefore, leaf.NotAfter, r.Alarm)
 	}
-	// No wait is longer than a day: what looks longer was written before the clock was set.
-	if wait := s.Retry.Sub(now); wait > 0 && wait <= day && !r.Force {
+	if ahead(s.Retry) && !r.Force {
 		event.Err = fmt.Errorf("not tried again before %s: %s", s.Retry.Format(time.RFC3339), s.Problem)
 		r.add(ctx, s, event)
 		return
@@ -257,12 +255,10 @@ func (r *renewRun) renew(ctx context.Context, cert Certificate) {
 // reason to ask for another.
 func (r *renewRun) installed(ctx context.Context, cert Certificate) (*Bundle, *x509.Certificate, error) {
 	b, err := r.Dir.Fetch(ctx, cert.Name, Fingerprint{})
+	if useless(err) {
+		return nil, nil, nil
+	}
 	if err != nil {
-		_, unreadable := errors.AsType[*ParseError](err)
-		_, mixed := errors.AsType[*InvalidError](err)
-		if unreadable || mixed || errors.Is(err, ErrNotFound) || errors.Is(err, fs.ErrNotExist) {
-			err = nil
-		}
 		return nil, nil, err
 	}
 	if b.Validate(r.policy(cert)) != nil {
@@ -336,7 +332,7 @@ func (r *renewRun) add(ctx context.Context, s *renewal, e Event) {
 		return
 	}
 	r.errs = append(r.errs, fmt.Errorf("%s: %w", e.Name, e.Err))
-	if time.Since(s.Notified) >= day {
+	if !ahead(s.Notified.Add(day)) {
 		r.untold, r.news = append(r.untold, s), true
 	}
 }

@@ -468,13 +468,20 @@ func TestClockThatWasAhead(t *testing.T) {
 		r, c := newRenewer(t)
 		r.State = path
 		c.err = errors.New("connection refused")
+		r.Notify = func(context.Context, []certsync.Event) error { return nil }
 		_, err := r.Renew(t.Context())
 		require.Error(t, err)
 	})
 	synctest.Test(t, func(t *testing.T) {
-		r, _ := newRenewer(t)
+		r, c := newRenewer(t)
 		r.State = path
-		assert.Equal(t, 1, renewed(t, r))
+		c.err = errors.New("connection refused")
+		told := false
+		r.Notify = func(context.Context, []certsync.Event) error { told = true; return nil }
+		_, err := r.Renew(t.Context())
+		require.Error(t, err)
+		assert.Len(t, c.requests, 1)
+		assert.True(t, told)
 	})
 }
 
@@ -674,6 +681,64 @@ func TestHalfAStepIsPutRight(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(r.Dir.Path, "senate.example.net.key"), []byte(foreign), 0o600))
 	assert.Zero(t, renewed(t, r))
 	assert.Equal(t, foreign, read(t, r.Dir.Path, "senate.example.net.key"))
+}
+
+// Another program may go on to renew what a Renewer has renewed.
+func TestWhatAnotherProgramRenewsStays(t *testing.T) {
+	for title, layout := range map[string]certsync.Layout{"pair": certsync.Pair, "combined": certsync.Combined} {
+		t.Run(title, func(t *testing.T) {
+			r, c := newRenewer(t)
+			r.Dir.Layout = layout
+			require.Equal(t, 1, renewed(t, r))
+			ours := fingerprint(t, r.Dir)
+			newer := issue(t, c.ca, "senate.example.net")
+			path := filepath.Join(r.Dir.Path, "senate.example.net")
+			if layout == certsync.Pair {
+				require.NoError(t, os.WriteFile(path+".crt", newer.Chain, 0o600))
+				require.NoError(t, os.WriteFile(path+".key", newer.Key.Reveal(), 0o600))
+			} else {
+				require.NoError(t, os.WriteFile(path+".pem", append(newer.Key.Reveal(), newer.Chain...), 0o600))
+			}
+			for range 2 {
+				assert.Zero(t, renewed(t, r))
+				assert.Equal(t, newer.Fingerprint(), fingerprint(t, r.Dir))
+			}
+			assert.Len(t, c.requests, 1)
+
+			// Halves that it leaves are replaced by what it had before.
+			ending := map[certsync.Layout]string{certsync.Pair: ".crt", certsync.Combined: ".pem"}[layout]
+			require.NoError(t, os.WriteFile(path+ending, issue(t, c.ca, "senate.example.net").Chain, 0o600))
+			assert.Zero(t, renewed(t, r))
+			assert.Equal(t, newer.Fingerprint(), fingerprint(t, r.Dir))
+
+			require.NoError(t, r.Dir.Rollback(t.Context(), "senate.example.net"))
+			assert.Equal(t, ours, fingerprint(t, r.Dir))
+			assert.Zero(t, renewed(t, r))
+			assert.Equal(t, ours, fingerprint(t, r.Dir), "what was rolled back stays so")
+		})
+	}
+}
+
+func fingerprint(t *testing.T, dir *certsync.Dir) certsync.Fingerprint {
+	t.Helper()
+	b, err := dir.Fetch(t.Context(), "senate.example.net", certsync.Fingerprint{})
+	require.NoError(t, err)
+	return b.Fingerprint()
+}
+
+// They may be newer than any version: another program renews too.
+func TestFilesThatCannotBeReadAreLeft(t *testing.T) {
+	r, c := newRenewer(t)
+	r.Dir.Layout = certsync.Pair
+	require.Equal(t, 1, renewed(t, r))
+	key := filepath.Join(r.Dir.Path, "senate.example.net.key")
+	require.NoError(t, os.Remove(key))
+	require.NoError(t, os.Symlink(key, key)) // which root cannot read either
+	_, err := r.Renew(t.Context())
+	assert.ErrorIs(t, err, syscall.ELOOP)
+	_, err = os.Readlink(key)
+	assert.NoError(t, err, "it is still there")
+	assert.Len(t, c.requests, 1)
 }
 
 func TestNotifyThatFails(t *testing.T) {

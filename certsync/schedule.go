@@ -21,7 +21,7 @@ func (r *renewRun) schedule(ctx context.Context, s *renewal, b *Bundle, leaf *x5
 		*s = renewal{Fingerprint: fp, Failures: s.Failures, Problem: s.Problem, Retry: s.Retry, Succeeded: s.Succeeded, Notified: s.Notified}
 	}
 	start, end := s.Start, s.End
-	if wait := s.Ask.Sub(now); wait <= 0 || wait > day {
+	if !ahead(s.Ask) {
 		info, err := r.ask(ctx, b, leaf)
 		switch {
 		case err == nil:

@@ -17,7 +17,7 @@ import (
 const live = "live"
 
 // A store is a directory with the versions of one bundle. Each is a directory that is
-// complete and flushed before it gets its name, NUMBER-DIGEST, and is not touched again.
+// complete and flushed before it gets its name, NUMBER-DIGEST, and is not written again.
 type store struct {
 	path     string
 	name     string

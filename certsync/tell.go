@@ -104,7 +104,8 @@ func (r *syncRun) tellOne(ctx context.Context, d Daemon, names []string) error {
 	}
 	for _, b := range rejected {
 		r.state.Rejected[b.Name] = rejection{b.Fingerprint(), time.Now().Add(rejectedFor)}
-		r.event(b.Name).New = r.installed[b.Name]
+		e := r.event(b.Name)
+		e.New, e.Daemons = r.installed[b.Name], nil // who was told of b is told again
 	}
 	r.state.told(d, names, r.installed)
 	return fmt.Errorf("rolled back: %w", err)
@@ -194,7 +195,7 @@ func (r *syncRun) reload(ctx context.Context, d Daemon) error {
 		case err != nil:
 			last = err
 		case served == nil:
-			last = errors.New("it says nothing of what is served")
+			last = errUnsaid
 		case slices.ContainsFunc(leaves, served.Equal):
 			return nil
 		default:

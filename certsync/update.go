@@ -69,7 +69,7 @@ func (r *syncRun) offered(ctx context.Context, name string, have Fingerprint) (*
 		renamed.Name = name
 		b = &renamed
 	}
-	if rej := r.state.Rejected[name]; rej.Fingerprint == b.Fingerprint() && time.Now().Before(rej.Until) && !r.Force {
+	if rej := r.state.Rejected[name]; rej.Fingerprint == b.Fingerprint() && ahead(rej.Until) && !r.Force {
 		return nil, fmt.Errorf("the new certificate was rolled back, and is not tried again before %s", rej.Until.Format(time.RFC3339))
 	}
 	return b, nil
@@ -123,5 +123,5 @@ func (r *syncRun) left(name string) time.Duration {
 
 // alarmBefore is how long before its end a certificate should have been replaced.
 func alarmBefore(notBefore, notAfter time.Time, alarm time.Duration) time.Duration {
-	return cmp.Or(alarm, min(14*24*time.Hour, notAfter.Sub(notBefore)/5))
+	return cmp.Or(alarm, min(14*day, notAfter.Sub(notBefore)/5))
 }
