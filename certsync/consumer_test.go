@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
+	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"os"
@@ -351,7 +352,28 @@ func TestOddProbesAndSources(t *testing.T) {
 	_, err := g.Sync(t.Context())
 	assert.ErrorContains(t, err, "postfix: probe: it says nothing of what is served")
 	assert.Equal(t, g.source.bundles["example.net"].Fingerprint(), g.installed(t))
+
+	g.Source = nothing{}
+	_, err = g.Sync(t.Context())
+	assert.ErrorContains(t, err, "postfix: probe")
+	assert.Contains(t, g.status(t).Problem, "neither a bundle nor an error")
+	answer := httptest.NewRecorder()
+	certsync.Handler(nothing{}, func(*http.Request, string) bool { return true }).ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/example.net", nil))
+	assert.Equal(t, http.StatusInternalServerError, answer.Code)
+	r, _ := newRenewer(t)
+	r.Issuer = nothing{}
+	_, err = r.Renew(t.Context())
+	assert.ErrorContains(t, err, "neither a bundle nor an error")
 }
+
+// nothing is a Source and an Issuer that returns nothing at all.
+type nothing struct{}
+
+func (nothing) Fetch(context.Context, string, certsync.Fingerprint) (*certsync.Bundle, error) {
+	return nil, nil
+}
+
+func (nothing) Issue(context.Context, certsync.Request) (*certsync.Bundle, error) { return nil, nil }
 
 // What was broken by hand is put right, and daemons are told: they may have read it.
 func TestMendedFilesAreToldAgain(t *testing.T) {

@@ -105,6 +105,9 @@ func (p *Publisher) fetch(ctx context.Context, name string, tags []string) (*Bun
 	if errors.Is(err, ErrNotModified) && !have.IsZero() {
 		return nil, have, nil
 	}
+	if err == nil && b == nil {
+		err = errNoBundle
+	}
 	if err != nil {
 		return nil, have, err
 	}

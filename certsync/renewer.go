@@ -293,6 +293,9 @@ func (r *renewRun) rehearse() error {
 // issue gets a certificate in the place of the one that is there.
 func (r *renewRun) issue(ctx context.Context, cert Certificate, old *Bundle) (*Bundle, error) {
 	b, err := r.Issuer.Issue(ctx, Request{Name: cert.Name, Domains: domains(cert.Name, cert.Domains), Previous: old})
+	if err == nil && b == nil {
+		err = errNoBundle
+	}
 	if err != nil {
 		return nil, err
 	}

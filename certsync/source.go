@@ -2,6 +2,7 @@ package certsync
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -13,6 +14,10 @@ type Source interface {
 	// fingerprint the caller has (zero: none), or [ErrNotFound].
 	Fetch(ctx context.Context, name string, have Fingerprint) (*Bundle, error)
 }
+
+// errNoBundle is a Source or an Issuer of a caller's own that returns neither a bundle nor an
+// error.
+var errNoBundle = errors.New("there is neither a bundle nor an error")
 
 // An Issuer makes certificates. If it is a [RenewalInformer] too, it says when to renew.
 type Issuer interface {

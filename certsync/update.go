@@ -55,6 +55,9 @@ func (r *syncRun) update(ctx context.Context, cert Certificate) {
 // offered returns what the source has and is to be installed: nil if that is what is there.
 func (r *syncRun) offered(ctx context.Context, name string, have Fingerprint) (*Bundle, error) {
 	b, err := r.Source.Fetch(ctx, name, have)
+	if err == nil && b == nil {
+		return nil, errNoBundle
+	}
 	if errors.Is(err, ErrNotModified) && !have.IsZero() || err == nil && b.Fingerprint() == have {
 		if r.left(name) <= 0 {
 			return nil, fmt.Errorf("it ends %s, and the source has no newer one", r.state.Known[name].NotAfter.Format(time.RFC3339))
