@@ -79,7 +79,7 @@ func TestReadOnlyDisk(t *testing.T) {
 
 // Who may not write gets an error that says where, and the old pair stays.
 func TestPermissionTrouble(t *testing.T) {
-	lab.NeedIsolation(t)
+	lab.NeedRoot(t)
 	g := newGuest(t, nil)
 	_, err := g.Sync(t.Context())
 	require.NoError(t, err)

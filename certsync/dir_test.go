@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/rehost/rehost/certsync"
+	"github.com/rehost/rehost/internal/lab"
 )
 
 // authority is a LocalCA for a test.
@@ -186,9 +187,7 @@ func TestOldVersionsAreKept(t *testing.T) {
 }
 
 func TestOwnerAndModeAreSetAndMended(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("only root can give files away")
-	}
+	lab.NeedRoot(t)
 	for title, layout := range layouts {
 		t.Run(title, func(t *testing.T) {
 			b := issue(t, authority(t), "example.net")
@@ -310,9 +309,7 @@ func TestLeftoversOfACrashGo(t *testing.T) {
 // Neither the daemon that owns its files nor a group that may write them can put anything
 // in the place of the directories in which root works.
 func TestDirectoriesBelongToTheProcess(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("only root can give files away")
-	}
+	lab.NeedRoot(t)
 	dir := certsync.Dir{Path: t.TempDir(), Owner: "65534", Mode: 0o660}
 	require.NoError(t, dir.Install(t.Context(), issue(t, authority(t), "example.net")))
 	for _, path := range []string{"example.net", "example.net/live"} {

@@ -215,6 +215,7 @@ func mailWeakBundle(t *testing.T) *certsync.Bundle {
 // group that may.
 func TestMailCombinedFileOfAGroup(t *testing.T) {
 	t.Parallel()
+	lab.NeedRoot(t)
 	lab.Need(t, "cat")
 	mail, err := user.LookupGroup("mail")
 	require.NoError(t, err)
