@@ -49,7 +49,12 @@ func nginxConf(t *testing.T, dir, phase string, replace ...string) string {
 	}
 	block = bytes.ReplaceAll(block, []byte("/var/cache/"), []byte(dir+"/cache-"))
 	conf := filepath.Join(dir, "nginx.conf")
-	require.NoError(t, os.WriteFile(conf, fmt.Appendf(nil, "daemon off;\npid %s/pid;\nerror_log stderr notice;\nevents {}\nhttp {\naccess_log off;\n%s}\n", dir, block), 0o600))
+	// What a package sets, its own user and folders, is not for whoever runs tests.
+	var temp strings.Builder
+	for _, kind := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
+		fmt.Fprintf(&temp, "%s_temp_path %s/%[1]s;\n", kind, dir)
+	}
+	require.NoError(t, os.WriteFile(conf, fmt.Appendf(nil, "daemon off;\nuser root;\npid %s/pid;\nerror_log stderr notice;\nevents {}\nhttp {\naccess_log off;\n%s%s}\n", dir, temp.String(), block), 0o600))
 	return conf
 }
 
