@@ -3,12 +3,14 @@ package certsync_test
 import (
 	"context"
 	"crypto/x509"
+	"encoding/hex"
 	"errors"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -157,6 +159,9 @@ func TestSync(t *testing.T) {
 	assert.False(t, status.Due)
 	assert.Empty(t, status.Problem)
 	assert.WithinDuration(t, time.Now(), status.Succeeded, time.Minute)
+	leaf, err := g.source.bundles["example.net"].Leaf()
+	require.NoError(t, err)
+	assert.Equal(t, strings.ToUpper(hex.EncodeToString(leaf.SerialNumber.Bytes())), status.Serial)
 
 	events, err = g.Sync(t.Context())
 	require.NoError(t, err)

@@ -75,7 +75,7 @@ func statusOf(ctx context.Context, dir *Dir, cert Certificate, policy Policy, al
 		policy.Names, policy.Installed = domains(cert.Name, cert.Domains), nil
 		err = b.Validate(policy)
 		if leaf, err := b.Leaf(); err == nil {
-			s.Serial = fmt.Sprintf("%X", leaf.SerialNumber)
+			s.Serial = fmt.Sprintf("%X", leaf.SerialNumber.Bytes())
 			s.NotBefore, s.NotAfter = leaf.NotBefore, leaf.NotAfter
 		}
 	}
