@@ -50,8 +50,8 @@
 // (BenchmarkSync):
 //
 //	names                  1,000   10,000
-//	Sync / bare requests     1.5      1.4
-//	heap, both ends, MiB       4       25
+//	Sync / bare requests     1.7      1.6
+//	heap, both ends, MiB       5       25
 //
 // # Kills
 //
