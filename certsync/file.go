@@ -12,7 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
+
+	"github.com/rehost/rehost/internal/textfile"
 )
 
 // tempPrefix begins the names of what is not finished yet. A crash leaves it; who has the
@@ -218,34 +219,12 @@ func makeDir(path string, own ownership) error {
 	return syncDir(filepath.Dir(path))
 }
 
-// lock takes a lock that ends with the process, and waits for it as long as the context
-// allows.
+// lock is [textfile.Lock], in a directory that nobody else can read.
 func lock(ctx context.Context, path string) (unlock func(), err error) {
 	if err := makeDir(filepath.Dir(path), private.directory()); err != nil {
 		return nil, err
 	}
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	again := time.NewTicker(50 * time.Millisecond)
-	defer again.Stop()
-	for {
-		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if err == nil {
-			return func() { f.Close() }, nil
-		}
-		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
-			f.Close()
-			return nil, fmt.Errorf("lock %s: %w", path, err)
-		}
-		select {
-		case <-again.C:
-		case <-ctx.Done():
-			f.Close()
-			return nil, fmt.Errorf("lock %s: another process has it: %w", path, context.Cause(ctx))
-		}
-	}
+	return textfile.Lock(ctx, path)
 }
 
 // readState reads what writeState wrote. A file that is missing leaves into as it is.

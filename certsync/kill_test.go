@@ -217,8 +217,12 @@ func readCombined(path string, mode fs.FileMode) error {
 		return err
 	}
 	defer f.Close()
-	if info, err := f.Stat(); err != nil || info.Mode() != mode {
-		return fmt.Errorf("%s has mode %s: %w", path, info.Mode(), err)
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if info.Mode() != mode {
+		return fmt.Errorf("%s has mode %s", path, info.Mode())
 	}
 	data, err := io.ReadAll(f)
 	if err != nil {

@@ -11,14 +11,13 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
-	"time"
 
 	"github.com/go-acme/lego/v4/acme/api"
 	"github.com/go-acme/lego/v4/certcrypto"
 	"github.com/go-acme/lego/v4/registration"
 
 	"github.com/rehost/rehost/certsync"
+	"github.com/rehost/rehost/internal/textfile"
 )
 
 // An account is one at the authority, as the lego program keeps it:
@@ -126,26 +125,5 @@ func lock(ctx context.Context, path string) (unlock func(), err error) {
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return nil, err
 	}
-	f, err := os.OpenFile(filepath.Join(path, ".lock"), os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	again := time.NewTicker(50 * time.Millisecond)
-	defer again.Stop()
-	for {
-		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if err == nil {
-			return func() { f.Close() }, nil
-		}
-		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
-			f.Close()
-			return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
-		}
-		select {
-		case <-again.C:
-		case <-ctx.Done():
-			f.Close()
-			return nil, fmt.Errorf("lock %s: another Issue has it: %w", f.Name(), context.Cause(ctx))
-		}
-	}
+	return textfile.Lock(ctx, filepath.Join(path, ".lock"))
 }

@@ -121,7 +121,7 @@ func TestAnotherProcessHasTheLock(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, err = issuer(t, acme.Config{AcceptTerms: true, Path: path, DNS01: txtProvider{}}).Issue(ctx, certsync.Request{Name: "senate.example.net"})
-	assert.ErrorContains(t, err, "another Issue has it")
+	assert.ErrorContains(t, err, "another process has it")
 	assert.ErrorIs(t, err, context.Canceled)
 }
 

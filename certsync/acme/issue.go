@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -247,22 +246,11 @@ func (i *Issuer) explain(ctx context.Context, err error) error {
 	}
 	err = fmt.Errorf("%s: %w", i.host, oneLine{err})
 	if limit, ok := errors.AsType[*legoacme.RateLimitedError](err); ok {
-		if after := retryAfter(limit.RetryAfter); after > 0 {
+		if after, bad := api.ParseRetryAfter(limit.RetryAfter); bad == nil && after > 0 {
 			return &certsync.RetryError{After: after, Err: err}
 		}
 	}
 	return err
-}
-
-// retryAfter reads a header (RFC 9110, section 10.2.3). 0: there is none.
-func retryAfter(header string) time.Duration {
-	if seconds, err := strconv.Atoi(header); err == nil {
-		return time.Duration(seconds) * time.Second
-	}
-	if at, err := http.ParseTime(header); err == nil {
-		return time.Until(at)
-	}
-	return 0
 }
 
 // oneLine is an error without what does not print, since some of it is the authority's own
