@@ -13,9 +13,12 @@ import (
 )
 
 // A Host is a network namespace, known by its name: a machine of a test, with
-// interfaces, routes and packet filters of its own. Files and processes it shares
-// with all others.
-type Host struct{ Netns string }
+// interfaces, routes and packet filters of its own. Processes it shares with all
+// others, and files too, unless [Host.OwnFiles] has given it some.
+type Host struct {
+	Netns string
+	Root  string // folder that is "/" for what runs there; "": the files are everybody's
+}
 
 // NewHost makes a host that lasts as long as the test, with nothing but loopback.
 // It needs [Isolate].
@@ -41,7 +44,11 @@ func NewHost(t testing.TB, name string) Host {
 
 // Command returns the words that run a program on the host.
 func (h Host) Command(argv ...string) []string {
-	return append([]string{"ip", "netns", "exec", h.Netns}, argv...)
+	words := []string{"ip", "netns", "exec", h.Netns}
+	if h.Root != "" {
+		words = append(words, "chroot", h.Root)
+	}
+	return append(words, argv...)
 }
 
 // Run runs a program on the host, and returns what it prints on both its outputs.
@@ -88,8 +95,9 @@ func Join(t testing.TB, a, b NIC) {
 }
 
 // StartWireGuard makes a WireGuard interface in userspace that lasts as long as the
-// test. It is down and has no keys; wg(8) and wgctrl find it, from every host, by
-// its socket /run/wireguard/IFACE.sock: a test gives each end another name.
+// test. It is down and has no keys; wg(8) and wgctrl find it by its socket
+// /run/wireguard/IFACE.sock, from every host that has no files of its own: a test gives
+// each end another name.
 func StartWireGuard(t testing.TB, host Host, iface string) {
 	t.Helper()
 	Need(t, "wireguard")
@@ -118,7 +126,7 @@ func StartWireGuard(t testing.TB, host Host, iface string) {
 		cmd.Process.Kill()
 		<-ended
 		cmd.Wait()
-		os.Remove("/run/wireguard/" + iface + ".sock")
+		os.Remove(host.Root + "/run/wireguard/" + iface + ".sock")
 	})
 	select {
 	case <-listening:
@@ -126,6 +134,31 @@ func StartWireGuard(t testing.TB, host Host, iface string) {
 		cmd.Wait()
 		t.Fatalf("wireguard did not start:\n%s", &stderr)
 	}
+}
+
+// WireGuardIP returns a script for a file called ip, which stands in for a kernel that can
+// make WireGuard devices, where the one at hand cannot: it starts the userspace daemon for
+// exactly the one command, and leaves all others to the real ip. A daemon ends when its
+// device is deleted, and a little later its socket is gone.
+func WireGuardIP(t testing.TB) string {
+	t.Helper()
+	Need(t, "wireguard", "ip")
+	var paths []any
+	for _, program := range []string{"wireguard", "ip"} {
+		path, err := exec.LookPath(program)
+		if err != nil {
+			t.Fatal(err)
+		}
+		paths = append(paths, path)
+	}
+	return fmt.Sprintf(`#!/bin/sh
+case "$*" in
+"link add dev $4 type wireguard")
+	timeout 10 sh -c 'while test -e "$1"; do :; done' - "/run/wireguard/$4.sock" || exit 1
+	exec %s "$4" >/dev/null 2>&1 ;;
+esac
+exec %s "$@"
+`, paths...)
 }
 
 func ip(words ...string) error {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"runtime"
 	"syscall"
 
@@ -18,7 +19,8 @@ const unshared = "REHOST_LAB_UNSHARED"
 
 // Isolate runs the process again in network, mount and process namespaces of its
 // own, in which it may do as it likes: /run is empty, loopback is up, and what is
-// left when it ends, processes and rules alike, the kernel takes away. It returns
+// left when it ends, processes and rules alike, the kernel takes away. Its os.TempDir is a
+// new one, which is removed then, also after an interrupt. It returns
 // in the process that is isolated; the other one exits with its status. Who is not
 // root is root there. A TestMain calls it first. Where that is not allowed, as users
 // on some systems may make namespaces and not mount anything in them, it returns all
@@ -49,11 +51,19 @@ func isolate() error {
 		return err
 	}
 	defer child.Close()
+	temp, err := os.MkdirTemp("", "lab") // short: the names of sockets have 107 bytes
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(temp)
+	if err := os.Chmod(temp, 0o755); err != nil { // daemons are other users
+		return err
+	}
 	runtime.LockOSThread() // Pdeathsig is the death of the thread
 	again := exec.Command("/proc/self/exe", os.Args[1:]...)
 	again.Args[0] = os.Args[0]
 	again.Stdin, again.Stdout, again.Stderr = os.Stdin, os.Stdout, os.Stderr
-	again.Env = append(os.Environ(), unshared+"=1")
+	again.Env = append(os.Environ(), unshared+"=1", "TMPDIR="+temp)
 	again.ExtraFiles = []*os.File{parent} // for what keeps it from furnishing them
 	again.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS | syscall.CLONE_NEWPID,
@@ -64,6 +74,9 @@ func isolate() error {
 		again.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}}
 		again.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}}
 	}
+	ends := make(chan os.Signal, 1)
+	signal.Notify(ends, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(ends)
 	err = again.Start()
 	parent.Close()
 	if err != nil { // such as EPERM
@@ -75,7 +88,13 @@ func isolate() error {
 		runtime.UnlockOSThread()
 		return errors.New(string(reason))
 	}
+	go func() {
+		for end := range ends {
+			again.Process.Signal(end)
+		}
+	}()
 	err = again.Wait()
+	os.RemoveAll(temp)
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.ExitCode() > 0 {
 		os.Exit(exit.ExitCode())
 	} else if err != nil {

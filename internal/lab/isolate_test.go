@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"bufio"
 	"net"
 	"os"
 	"os/exec"
@@ -49,4 +50,32 @@ func TestWhatCannotBeIsolatedSkips(t *testing.T) {
 	out, err = again("require")
 	require.Error(t, err)
 	assert.Contains(t, out, "--- FAIL: TestNothingOfTheHostIsSeen")
+}
+
+// TestAnInterruptLeavesNothing interrupts a test that waits for ever, which has a folder.
+func TestAnInterruptLeavesNothing(t *testing.T) {
+	const waits = "REHOST_LAB_WAITS"
+	if os.Getenv(waits) != "" {
+		require.NoError(t, os.WriteFile(t.TempDir()+"/file", nil, 0o600))
+		os.Stdout.WriteString("waiting\n")
+		select {}
+	}
+	NeedIsolation(t)
+	Need(t, "unshare", "sh", "mount")
+	self, err := os.Executable()
+	require.NoError(t, err)
+	dir := t.TempDir()
+	cmd := exec.Command("unshare", "--mount", "sh", "-c", "mount -t tmpfs tmpfs /run && exec "+self+" -test.run=^TestAnInterruptLeavesNothing$")
+	cmd.Env = append(os.Environ(), waits+"=1", "TMPDIR="+dir)
+	stdout, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	line, err := bufio.NewReader(stdout).ReadString('\n')
+	require.NoError(t, err)
+	require.Equal(t, "waiting\n", line)
+	require.NoError(t, cmd.Process.Signal(os.Interrupt))
+	require.Error(t, cmd.Wait())
+	left, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Empty(t, left)
 }

@@ -3,6 +3,7 @@ package lab
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -31,8 +32,10 @@ type Pebble struct {
 	// Addr is what every name resolves to, and where all of it listens. The zero value is a
 	// loopback address of its own, so that several do not compete for ports.
 	Addr     netip.Addr
-	HTTPPort uint16 // where it looks for answers to HTTP-01; 0: 5002
-	TLSPort  uint16 // likewise for TLS-ALPN-01; 0: 5001
+	Host     Host           // where it runs; the zero value: here
+	Resolver netip.AddrPort // who tells it addresses; the zero value: its own, at DNS
+	HTTPPort uint16         // where it looks for answers to HTTP-01; 0: 5002
+	TLSPort  uint16         // likewise for TLS-ALPN-01; 0: 5001
 
 	// ExternalAccounts are those that an account must be bound to: the HMAC, in base64url,
 	// by the key's id. Nil: none is asked for.
@@ -46,6 +49,7 @@ type Pebble struct {
 type PebbleServer struct {
 	Directory  string              // its URL
 	HTTP       *http.Client        // trusts it
+	CertFile   string              // path of its own certificate, which has signed itself
 	Roots      []*x509.Certificate // that sign, the default one first
 	Management string              // URL of pebble's own settings, such as /set-renewal-info/
 	Challenges string              // URL of pebble-challtestsrv's settings, such as /set-txt
@@ -53,8 +57,9 @@ type PebbleServer struct {
 	HTTP01, TLSALPN01 netip.AddrPort // where it looks for answers
 	DNS               netip.AddrPort // pebble-challtestsrv
 
-	cmd *exec.Cmd
-	log lockedBuffer
+	host Host
+	cmd  *exec.Cmd
+	log  lockedBuffer
 }
 
 // StartPebble starts a pebble that lives as long as the test.
@@ -76,10 +81,15 @@ func StartPebble(t testing.TB, p Pebble) *PebbleServer {
 		HTTP01:     at(cmp.Or(p.HTTPPort, 5002)),
 		TLSALPN01:  at(cmp.Or(p.TLSPort, 5001)),
 		DNS:        at(8053),
+		host:       p.Host,
+	}
+	if !p.Resolver.IsValid() {
+		p.Resolver = s.DNS
 	}
 	dir := t.TempDir()
 	certFile, keyFile := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	s.HTTP = selfSigned(t, p.Addr, certFile, keyFile)
+	s.CertFile = certFile
+	s.HTTP = s.client(t, selfSigned(t, p.Addr, certFile, keyFile))
 	profiles := map[string]any{}
 	for name, valid := range p.Profiles {
 		profiles[name] = map[string]any{"description": name, "validityPeriod": int(valid.Seconds())}
@@ -107,7 +117,7 @@ func StartPebble(t testing.TB, p Pebble) *PebbleServer {
 	// at random.
 	env := []string{"PEBBLE_VA_NOSLEEP=1", "PEBBLE_WFE_NONCEREJECT=0", "PEBBLE_AUTHZREUSE=0",
 		fmt.Sprintf("PEBBLE_ALTERNATE_ROOTS=%d", p.AlternateRoots)}
-	s.cmd = s.start(t, env, "pebble", "-config", configFile, "-dnsserver", s.DNS.String())
+	s.cmd = s.start(t, env, "pebble", "-config", configFile, "-dnsserver", p.Resolver.String())
 	s.await(t, s.Directory)
 	s.await(t, s.Challenges)
 	for i := range p.AlternateRoots + 1 {
@@ -161,6 +171,9 @@ func (s *PebbleServer) Stop() {
 
 func (s *PebbleServer) start(t testing.TB, env []string, argv ...string) *exec.Cmd {
 	t.Helper()
+	if s.host.Netns != "" {
+		argv = s.host.Command(argv...)
+	}
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Env = append(os.Environ(), env...)
 	cmd.Stdout, cmd.Stderr = &s.log, &s.log
@@ -217,9 +230,24 @@ func ownLoopback(t testing.TB) netip.Addr {
 	return netip.Addr{}
 }
 
-// selfSigned writes a certificate of a server at an address, and returns a client that
-// trusts it.
-func selfSigned(t testing.TB, addr netip.Addr, certFile, keyFile string) *http.Client {
+// client returns one that trusts pebble, and dials from where pebble is.
+func (s *PebbleServer) client(t testing.TB, trusted *x509.CertPool) *http.Client {
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: trusted}}
+	if s.host.Netns != "" {
+		transport.DialContext = func(ctx context.Context, network, addr string) (conn net.Conn, err error) {
+			err = s.host.Do(func() (err error) {
+				conn, err = new(net.Dialer).DialContext(ctx, network, addr)
+				return err
+			})
+			return conn, err
+		}
+	}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport, Timeout: 30 * time.Second}
+}
+
+// selfSigned writes a certificate of a server at an address, and returns it as a pool.
+func selfSigned(t testing.TB, addr netip.Addr, certFile, keyFile string) *x509.CertPool {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -254,9 +282,7 @@ func selfSigned(t testing.TB, addr netip.Addr, certFile, keyFile string) *http.C
 	}
 	pool := x509.NewCertPool()
 	pool.AddCert(cert)
-	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}
-	t.Cleanup(transport.CloseIdleConnections)
-	return &http.Client{Transport: transport, Timeout: 30 * time.Second}
+	return pool
 }
 
 // A lockedBuffer takes the output of several programs.
