@@ -57,7 +57,7 @@ func (f *File) Guest() (Guest, error) {
 	return g, errors.Join(v.errs...)
 }
 
-// New writes the file of a new guest. It makes up what g leaves open: a random
+// New makes the file of a new guest. It makes up what g leaves open: a random
 // UUID, and for each NIC a locally administered address. The File has no place
 // to be saved to; for one that has, see [Create] and [File.SetGuest].
 //

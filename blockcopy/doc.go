@@ -15,7 +15,7 @@
 // reads both ends, moves what differs, and makes it Complete. Its digest is the
 // BLAKE3 of the whole image, which b3sum confirms on either side.
 //
-// # What is guaranteed
+// # Guarantees
 //
 //   - State Complete means: each block was read from the source during this pass, is on
 //     the target, was flushed, and, if it was written, was read back past the page cache
@@ -29,9 +29,9 @@
 //     too small, in use, or the source itself in another guise, before anything is written.
 //   - Memory does not grow with the image, and stays below 128 MiB.
 //
-// # What is not
+// # What it does not do
 //
-// Nobody can tell whether a disk was written by others while a Full or a Final pass read
+// It cannot tell whether a disk was written by others while a Full or a Final pass read
 // it: stop the machine first, or use Options.Recheck, which reads it twice. A regular
 // file's size and times are compared.
 //

@@ -7,12 +7,11 @@ import (
 	"github.com/rehost/rehost/internal/textfile"
 )
 
-// A ValueError says which value was refused, and why: Field is the option or
-// parameter, Value what it held, Reason what is wrong with it.
+// A ValueError is a value that cannot be used, such as that of an option: Field, Value
+// and Reason. Nothing has been written.
 type ValueError = textfile.ValueError
 
-// A CommandError says that a command failed: Args are its words, Stderr is what it
-// wrote there, Err is the cause, such as *exec.ExitError.
+// A CommandError is a command that failed: Args, Stderr and Err.
 type CommandError = textfile.CommandError
 
 // ErrSameDevice is the error of a copy whose source and target are the same device
@@ -36,10 +35,12 @@ type IOError struct {
 	Err    error
 }
 
+// Error names what was done, where, and the reason.
 func (e *IOError) Error() string {
 	return fmt.Sprintf("%s of %d bytes at %d: %v", e.Op, e.Length, e.Offset, e.Err)
 }
 
+// Unwrap returns Err.
 func (e *IOError) Unwrap() error { return e.Err }
 
 // failed returns an IOError, or err itself if it says already what the IOError would.
@@ -57,13 +58,16 @@ type ChecksumError struct {
 	Want, Got      Digest
 }
 
+// Error names the range and both digests.
 func (e *ChecksumError) Error() string {
 	return fmt.Sprintf("checksum of %d bytes at %d is %v, want %v", e.Length, e.Offset, e.Got, e.Want)
 }
 
-// A SizeError says that the target cannot hold the source. Nothing was written.
+// A SizeError says that the target cannot hold the source, with the bytes of each.
+// Nothing was written.
 type SizeError struct{ Source, Target int64 }
 
+// Error names both sizes.
 func (e *SizeError) Error() string {
 	return fmt.Sprintf("the target has %d bytes, the source has %d", e.Target, e.Source)
 }
@@ -72,12 +76,14 @@ func (e *SizeError) Error() string {
 // sure that the work shall begin anew removes the journal.
 type JournalError struct{ Path, Reason string }
 
+// Error names the path and the reason.
 func (e *JournalError) Error() string { return fmt.Sprintf("journal %s: %s", e.Path, e.Reason) }
 
 // A ProtocolError says that the other end of a stream does not speak the protocol,
 // or not as it should.
 type ProtocolError struct{ Reason string }
 
+// Error returns the reason.
 func (e *ProtocolError) Error() string { return "protocol: " + e.Reason }
 
 // A RemoteError is the error with which the other end gave up. Err is ErrChanged or a
@@ -87,6 +93,8 @@ type RemoteError struct {
 	Err     error
 }
 
+// Error returns the message of the other end.
 func (e *RemoteError) Error() string { return "the other end: " + e.Message }
 
+// Unwrap returns Err.
 func (e *RemoteError) Unwrap() error { return e.Err }

@@ -106,7 +106,7 @@ func (p Pass) String() string { return name(p, "full", "live", "final") }
 // Options are the knobs of a copy. The zero value, and nil, is a Full pass that
 // compares with what the target holds, verifies what it wrote and keeps no journal.
 type Options struct {
-	Pass Pass
+	Pass Pass // the zero value is Full
 
 	// Journal is the path of the file that lets a copy go on after a crash, a lost
 	// connection or a full disk; "" keeps none. It is made if it is missing, and
@@ -177,7 +177,7 @@ type Progress struct {
 	Remaining time.Duration // until the end, at that rate; negative while it is unknown
 }
 
-// State is how far a target has come.
+// A State is how far a target has come.
 type State int
 
 const (
@@ -192,7 +192,7 @@ const (
 // String returns "incomplete", "dirty" or "complete".
 func (s State) String() string { return name(s, "incomplete", "dirty", "complete") }
 
-// Verification says how what was written was checked.
+// A Verification says how what was written was checked.
 type Verification int
 
 const (

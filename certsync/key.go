@@ -148,7 +148,7 @@ func parseKeyDER(block *pem.Block) (crypto.Signer, error) {
 	return signer, nil
 }
 
-// KeyType is a kind of key with its size, as tools write it.
+// A KeyType is a kind of key with its size, as tools write it.
 type KeyType string
 
 // The kinds of keys. Certificate authorities on the Internet sign no Ed25519 yet.

@@ -37,7 +37,7 @@ type RenewalInformer interface {
 	RenewalInfo(ctx context.Context, b *Bundle) (RenewalInfo, error)
 }
 
-// RenewalInfo is the time in which a certificate should be renewed (RFC 9773, section
+// A RenewalInfo is the time in which a certificate should be renewed (RFC 9773, section
 // 4.2). It may move: an authority that revokes moves it to the past.
 type RenewalInfo struct {
 	Start, End time.Time     // the suggested window

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Status is how a certificate is.
+// A Status is how a certificate is.
 type Status struct {
 	Name        string      `json:"name"`
 	Fingerprint Fingerprint `json:"fingerprint"`      // zero: none is installed

@@ -3,7 +3,6 @@ package wgpeer
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -179,28 +178,14 @@ func TestFilesAreReadBackByWG(t *testing.T) {
 	}
 }
 
-// standIn is for a kernel that can make WireGuard devices, where the one at hand cannot:
-// an ip that starts the userspace daemon for exactly the one command, and leaves all
-// others to the real one. It lies in /usr/local/sbin, because ifup(8) has a PATH of its
-// own that begins there. A daemon ends when its device is deleted, and a little later
-// its socket is gone.
+// standIn is for a kernel that cannot make WireGuard devices. It lies in /usr/local/sbin,
+// because ifup(8) has a PATH of its own that begins there.
 func standIn(t testing.TB) {
-	lab.Need(t, "wireguard", "ip")
 	lab.NeedIsolation(t)
-	ip, err := exec.LookPath("ip")
-	require.NoError(t, err)
-	wireguard, err := exec.LookPath("wireguard")
-	require.NoError(t, err)
+	script := lab.WireGuardIP(t)
 	const dir = "/usr/local/sbin"
 	mountEmpty(t, dir)
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "ip"), fmt.Appendf(nil, `#!/bin/sh
-case "$*" in
-"link add dev $4 type wireguard")
-	timeout 10 sh -c 'while test -e "$1"; do :; done' - "/run/wireguard/$4.sock" || exit 1
-	exec %s "$4" >/dev/null 2>&1 ;;
-esac
-exec %s "$@"
-`, wireguard, ip), 0o755))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "ip"), []byte(script), 0o755))
 }
 
 // etcWireGuard makes /etc/wireguard empty for the test, which has mounts of its own.

@@ -121,9 +121,9 @@ func validIface(name string) error {
 	reason := ""
 	switch {
 	case len(name) > maxIface:
-		reason = "a device's name has at most 15 bytes"
+		reason = "is longer than 15 bytes"
 	case !ifaceName.MatchString(name):
-		reason = "a device's name has only letters, digits and ._- and begins with a letter or digit"
+		reason = "is no name of an interface: use letters, digits, _, - and ., a letter or digit first"
 	case name == "all" || name == "default":
 		reason = "is sysctl's word for more than one device"
 	default:

@@ -31,7 +31,7 @@ const (
 	LetsEncryptStaging = "https://acme-staging-v02.api.letsencrypt.org/directory"
 )
 
-// Config says from whom and how certificates are got.
+// A Config says from whom and how certificates are got.
 type Config struct {
 	// Directory is the authority's URL. Empty: [LetsEncrypt].
 	Directory string
@@ -73,7 +73,7 @@ type Config struct {
 	Log *slog.Logger
 }
 
-// HMAC is a secret that binds an account. The zero value is none. It prints, marshals and
+// An HMAC is a secret that binds an account. The zero value is none. It prints, marshals and
 // logs as "redacted".
 type HMAC struct {
 	// A pointer, as fmt follows those in unexported fields of other structs only to
