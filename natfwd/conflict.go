@@ -25,7 +25,7 @@ func (e *ConflictError) Error() string {
 	if e.Set != "" {
 		whose = fmt.Sprintf("a rule of set %q", e.Set)
 	}
-	return fmt.Sprintf("natfwd: %s: %s takes %s: %s", e.Family, whose, e.Taken, e.Rule)
+	return fmt.Sprintf("%s: %s takes %s: %s", e.Family, whose, e.Taken, e.Rule)
 }
 
 // Unwrap returns ErrConflict.

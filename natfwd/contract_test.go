@@ -265,10 +265,10 @@ func TestConflict(t *testing.T) {
 		rules []string
 		want  string // "" for none
 	}{
-		"another set": {set: other, want: `natfwd: IPv6: a rule of set "other" takes udp port 53 on ens5: -A rehost-other-pre -i ens5 -p udp -m udp --dport 50:60 -j DNAT --to-destination fd77::2`},
+		"another set": {set: other, want: `IPv6: a rule of set "other" takes udp port 53 on ens5: -A rehost-other-pre -i ens5 -p udp -m udp --dport 50:60 -j DNAT --to-destination fd77::2`},
 		"the same port": {
 			rules: []string{"-A PREROUTING -i ens5 -p tcp -m tcp --dport 25 -j DNAT --to-destination 10.77.0.9"},
-			want:  "natfwd: IPv4: a rule of somebody else takes tcp port 25 on ens5: -A PREROUTING -i ens5 -p tcp -m tcp --dport 25 -j DNAT --to-destination 10.77.0.9"},
+			want:  "IPv4: a rule of somebody else takes tcp port 25 on ens5: -A PREROUTING -i ens5 -p tcp -m tcp --dport 25 -j DNAT --to-destination 10.77.0.9"},
 		"a name for a port": {
 			rules: []string{"-A PREROUTING -i ens5 -p tcp -m tcp --dport smtp -j DNAT --to-destination 10.77.0.9"},
 			want:  "takes tcp port 25 on ens5"},

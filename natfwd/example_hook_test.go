@@ -31,6 +31,40 @@ func ExampleSet_Hook() {
 	// /etc/network/if-post-down.d/rehost-mail -> ../if-pre-up.d/rehost-mail
 }
 
+// A router that loads its rules with iptables-persistent has the set in that file,
+// beside the rules that are there.
+func ExampleSet_Render() {
+	present := []byte(`*nat
+:PREROUTING ACCEPT [0:0]
+# the wiki
+-A PREROUTING -i ens5 -p tcp -m tcp --dport 8080 -j DNAT --to-destination 10.77.0.9:80
+COMMIT
+`)
+	mail := natfwd.Set{
+		Name: "mail",
+		Forwards: []natfwd.Forward{{
+			Proto: natfwd.TCP, Iface: "ens5",
+			Ports: []natfwd.PortRange{{First: 25}},
+			To:    []netip.Addr{netip.MustParseAddr("10.77.0.2")},
+		}},
+	}
+	output, err := mail.Render(natfwd.IPv4, present)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("%s\n%s", output, output.Data)
+	// Output:
+	// /etc/iptables/rules.v4 (0640)
+	// *nat
+	// :PREROUTING ACCEPT [0:0]
+	// :rehost-mail-pre - [0:0]
+	// -A PREROUTING -j rehost-mail-pre
+	// -A rehost-mail-pre -i ens5 -p tcp -m tcp --dport 25 -j DNAT --to-destination 10.77.0.2
+	// # the wiki
+	// -A PREROUTING -i ens5 -p tcp -m tcp --dport 8080 -j DNAT --to-destination 10.77.0.9:80
+	// COMMIT
+}
+
 // The cloud lets in mail for one family, and the tunnel for both.
 func ExampleSet_InboundRules() {
 	mail := natfwd.Set{

@@ -78,7 +78,7 @@ COMMIT
 	fmt.Println(err)
 	// Output:
 	// true
-	// natfwd: IPv4: a rule of somebody else takes tcp port 25 on ens5: -A PREROUTING -i ens5 -p tcp -m tcp --dport 25 -j DNAT --to-destination 172.16.1.3:25
+	// IPv4: a rule of somebody else takes tcp port 25 on ens5: -A PREROUTING -i ens5 -p tcp -m tcp --dport 25 -j DNAT --to-destination 172.16.1.3:25
 }
 
 // A cron job finds out when a firewall that was reloaded has taken the rules away.

@@ -26,7 +26,7 @@ type flow struct {
 	// To is where it should go by the rules that are there now. The zero value is
 	// the router itself, or whoever it was sent to. ToPort is as a Forward's.
 	To     netip.Addr `json:"to,omitzero"`
-	ToPort uint16     `json:"toPort,omitzero"`
+	ToPort uint16     `json:"to_port,omitzero"`
 }
 
 // String says which conversations are to be forgotten.

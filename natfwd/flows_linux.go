@@ -25,7 +25,7 @@ func deleteFlows(ctx context.Context, f Family, flows []flow) error {
 		return e.Forward.Protocol == unix.IPPROTO_UDP && stale(flows, own, conversationOf(e))
 	}))
 	if err != nil {
-		return fmt.Errorf("natfwd: %s: forget UDP conversations: %w", f, err)
+		return fmt.Errorf("%s: forget UDP conversations: %w", f, err)
 	}
 	return nil
 }
@@ -63,12 +63,12 @@ func ownAddresses(family netlink.InetFamily, flows []flow) (map[string][]netip.A
 					own[f.Iface] = nil
 					continue
 				}
-				return nil, fmt.Errorf("natfwd: interface %q: %w", f.Iface, err)
+				return nil, fmt.Errorf("interface %q: %w", f.Iface, err)
 			}
 		}
 		list, err := netlink.AddrList(link, int(family))
 		if err != nil {
-			return nil, fmt.Errorf("natfwd: addresses of interface %q: %w", f.Iface, err)
+			return nil, fmt.Errorf("addresses of interface %q: %w", f.Iface, err)
 		}
 		own[f.Iface] = nil
 		for _, a := range list {

@@ -10,5 +10,5 @@ import (
 
 // deleteFlows needs the connection tracking of Linux.
 func deleteFlows(context.Context, Family, []flow) error {
-	return fmt.Errorf("natfwd: forget UDP conversations: %w", errors.ErrUnsupported)
+	return fmt.Errorf("forget UDP conversations: %w", errors.ErrUnsupported)
 }

@@ -49,21 +49,21 @@ func NewIPTables(f Family, opt *IPTablesOptions) (*IPTables, error) {
 	opt = cmp.Or(opt, &IPTablesOptions{})
 	if f == IPv6 {
 		if _, err := os.Stat("/proc/sys/net/ipv6"); errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("natfwd: this system has no IPv6: %w", errors.ErrUnsupported)
+			return nil, fmt.Errorf("this system has no IPv6: %w", errors.ErrUnsupported)
 		}
 	}
 	path := cmp.Or(opt.Path, map[Family]string{IPv4: "iptables", IPv6: "ip6tables"}[f])
 	proto := map[Family]iptables.Protocol{IPv4: iptables.ProtocolIPv4, IPv6: iptables.ProtocolIPv6}[f]
 	found, err := iptables.New(iptables.IPFamily(proto), iptables.Path(path))
 	if err != nil {
-		return nil, fmt.Errorf("natfwd: %w", err)
+		return nil, err
 	}
 	// iptables-restore knows -w since 1.6.2.
 	if v1, v2, v3 := found.GetIptablesVersion(); v1 < 1 || v1 == 1 && (v2 < 6 || v2 == 6 && v3 < 2) {
-		return nil, fmt.Errorf("natfwd: iptables is %d.%d.%d, and 1.6.2 is the first whose restore waits for the lock: %w", v1, v2, v3, errors.ErrUnsupported)
+		return nil, fmt.Errorf("iptables is %d.%d.%d, and 1.6.2 is the first whose restore waits for the lock: %w", v1, v2, v3, errors.ErrUnsupported)
 	}
 	if path, err = exec.LookPath(path); err != nil {
-		return nil, fmt.Errorf("natfwd: %w", err)
+		return nil, err
 	}
 	t := &IPTables{family: f, path: path, flows: cmp.Or(opt.RunDir, "/run/rehost")}
 	// go-iptables knows the mode and does not tell it.
@@ -153,10 +153,10 @@ func (t *IPTables) alone(ctx context.Context) error {
 	}
 	r, err := parseRuleset(other, out)
 	if err != nil { // they are there, and cannot be read
-		return fmt.Errorf("natfwd: %s: %w: %w", t.family, ErrTwoBackends, err)
+		return fmt.Errorf("%s: %w: %w", t.family, ErrTwoBackends, err)
 	}
 	if len(r.nat().rules) > 0 {
-		return fmt.Errorf("natfwd: %s: %w: %s works on the other ones than %s; the first of those is %s", t.family, ErrTwoBackends, t.path, other, r.nat().rules[0])
+		return fmt.Errorf("%s: %w: %s works on the other ones than %s; the first of those is %s", t.family, ErrTwoBackends, t.path, other, r.nat().rules[0])
 	}
 	return nil
 }

@@ -100,7 +100,7 @@ type (
 	// Problems are what Verify found. Their Err joins those of severity Error.
 	Problems = textfile.Problems
 
-	// Severity is Warning or Error; it prints, and marshals, as a word.
+	// A Severity is Warning or Error; it prints, and marshals, as a word.
 	Severity = textfile.Severity
 
 	// An Output is a file that was rendered whole: Path, Mode, Data, or Link.

@@ -67,9 +67,9 @@ func (s Set) covered(backends []Backend) error {
 			}
 		}
 		if s.wants(f) && n == 0 {
-			return fmt.Errorf("natfwd: set %q forwards %s, and there is no backend for it", s.Name, f)
+			return fmt.Errorf("set %q forwards %s, and there is no backend for it", s.Name, f)
 		} else if n > 1 {
-			return fmt.Errorf("natfwd: there are %d backends for %s", n, f)
+			return fmt.Errorf("there are %d backends for %s", n, f)
 		}
 	}
 	return nil
@@ -127,7 +127,7 @@ func (part familyPlan) toForget(left []flow) []flow {
 func dump(ctx context.Context, b Backend) (*ruleset, error) {
 	data, err := b.Dump(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("natfwd: %s: %w", b.Family(), err)
+		return nil, fmt.Errorf("%s: %w", b.Family(), err)
 	}
 	return parseRuleset(saveProgram(b.Family()), data)
 }
@@ -140,7 +140,7 @@ func saveProgram(f Family) string {
 	return "iptables-save"
 }
 
-// Empty tells whether Apply would change nothing.
+// Empty reports whether Apply would change nothing.
 func (p *Plan) Empty() bool {
 	return !slices.ContainsFunc(p.families, func(part familyPlan) bool {
 		return part.changes || len(part.flows) > 0
@@ -209,7 +209,7 @@ func Apply(ctx context.Context, p *Plan) error {
 	for _, part := range p.families {
 		if keeper, ok := part.backend.(flowKeeper); ok && len(part.flows) > 0 {
 			if err := keeper.forgetFlows(ctx, p.set.Name, part.flows); err != nil {
-				errs = append(errs, fmt.Errorf("natfwd: the rules are as planned, but UDP conversations go on to the old targets: %w", err))
+				errs = append(errs, fmt.Errorf("the rules are as planned, but UDP conversations go on to the old targets: %w", err))
 			}
 		}
 	}
@@ -227,7 +227,7 @@ func (part familyPlan) recheck(ctx context.Context, s Set) error {
 	}
 	now := s.present(rules.nat())
 	if !now.equal(part.before) {
-		return fmt.Errorf("natfwd: %s: the rules of set %q: %w", part.backend.Family(), s.Name, ErrStale)
+		return fmt.Errorf("%s: the rules of set %q: %w", part.backend.Family(), s.Name, ErrStale)
 	}
 	return s.conflict(part.backend.Family(), rules.nat(), now)
 }
@@ -242,7 +242,7 @@ func (part familyPlan) load(ctx context.Context, s Set) error {
 		}
 	}
 	if err := part.backend.Load(ctx, part.before.to(part.after)); err != nil {
-		return fmt.Errorf("natfwd: %s: %w", part.backend.Family(), err)
+		return fmt.Errorf("%s: %w", part.backend.Family(), err)
 	}
 	return nil
 }
@@ -262,7 +262,7 @@ func putBack(ctx context.Context, s Set, parts []familyPlan) error {
 			continue
 		}
 		if err := part.putBack(ctx, s); err != nil {
-			errs = append(errs, fmt.Errorf("natfwd: %s may have the new rules and could not be put back: %w", part.backend.Family(), err))
+			errs = append(errs, fmt.Errorf("%s may have the new rules and could not be put back: %w", part.backend.Family(), err))
 		}
 	}
 	return errors.Join(errs...)
