@@ -213,7 +213,7 @@ func (c *checker) rival(i int) {
 			c.add(r.pos, Warning, "the rule in line %d passes some of its packets without its %s", c.rules[part].pos.line, r.Route.Kind)
 		}
 	case winner < i:
-		c.add(r.pos, Error, "the rule with %s is dead: the quick rule in line %d takes all its packets", r.Route.Kind, w.pos.line)
+		c.add(r.pos, Error, "the rule with %s is dead: the quick rule in line %d takes all its packets: let that one leave them, or stand below", r.Route.Kind, w.pos.line)
 	case winner > i:
 		c.add(r.pos, Error, "the rule with %s is dead: the later rule in line %d takes all its packets, because this one is not quick", r.Route.Kind, w.pos.line)
 	}

@@ -10,8 +10,8 @@ import (
 	"github.com/rehost/rehost/internal/textfile"
 )
 
-// A File is a pf.conf with all its bytes. It is not safe for use by several
-// goroutines.
+// A File is a pf.conf with all its bytes. Its methods must not be called from several
+// goroutines at once.
 type File struct {
 	file    *textfile.File
 	dialect Dialect
@@ -28,8 +28,8 @@ func Open(path string, d Dialect) (*File, error) {
 	return newFile(file, d)
 }
 
-// Create starts a file that must not exist, neither now nor when it is saved. It
-// is for root's eyes only, mode 0600, as OpenBSD's pf.conf is.
+// Create starts a file that is not there: os.ErrExist if it is. It is written by Save,
+// with mode 0600, as OpenBSD's pf.conf has it, and Save fails if it has appeared by then.
 func Create(path string, d Dialect) (*File, error) {
 	file, err := textfile.Create(path, 0o600)
 	if err != nil {

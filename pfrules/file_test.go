@@ -174,7 +174,7 @@ func TestParseRefusesWhatHasNoEnd(t *testing.T) {
 		{"a quote of the other kind", "a = '\"x\"\n", `pf.conf:1:5: the quote is not closed`},
 		{"a list", "pass\ntable <x> { 10.0.0.1\n10.0.0.2\n", `pf.conf:2:11: the list is not closed`},
 		{"an anchor", "anchor x {\npass\nblock\n", `pf.conf:1:10: the list is not closed`},
-		{"NUL", "pass\nbl\x00ck\n", `pf.conf:2:3: NUL, which ends a string for pfctl`},
+		{"NUL", "pass\nbl\x00ck\n", `pf.conf:2:3: a NUL byte ends a string for pfctl`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := Parse("pf.conf", FreeBSD, []byte(tt.text))

@@ -36,7 +36,7 @@ func ParseRule(d Dialect, text string) (Rule, error) {
 	return rule, nil
 }
 
-var errNUL = errors.New("NUL, which ends a string for pfctl")
+var errNUL = errors.New("a NUL byte ends a string for pfctl")
 
 // rule reads a statement as a rule.
 func (st *statement) rule(d Dialect) (Rule, error) {

@@ -226,9 +226,9 @@ func isBareName(s string) bool { return isName(s) && isLetter(rune(s[0])) && !an
 func ifaceReason(name string) string {
 	switch {
 	case !isBareName(name):
-		return "is not the name of an interface"
+		return "is no name of an interface: use letters, digits, _, - and ., a letter first"
 	case len(name) > maxIface:
-		return fmt.Sprintf("the name of an interface has at most %d characters", maxIface)
+		return fmt.Sprintf("is longer than %d bytes", maxIface)
 	}
 	return ""
 }
