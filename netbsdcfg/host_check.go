@@ -209,7 +209,7 @@ func (c *hostCheck) gateways() {
 		switch err := unconnected(r.via, near); {
 		case err == nil || !r.via.IsValid():
 		case !c.blind:
-			c.add(r.file, r.line, Error, "%v", err)
+			c.add(r.file, r.line, Error, "%v: name one that is connected, or take the route out", err)
 		case r.dst.Bits() == 0 && unconnected(r.via, r.addrs) != nil:
 			c.add(r.file, r.line, Warning, "%v, unless in one that these files do not tell", err)
 		}

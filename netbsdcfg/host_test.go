@@ -119,9 +119,9 @@ func TestHostCheckOfWhatSpansFiles(t *testing.T) {
 			"ifconfig.wg0: warning: modules=NO in rc.conf, so that wg0 is not configured unless the kernel has wg(4): set modules to YES"},
 		{"without auto_ifconfig nothing is looked for", with(without(homeHost, "if_wg"), "pf=NO", "auto_ifconfig=NO net_interfaces=\"vioif0 wg0\""), ""},
 		{"a gateway in no connected prefix", with(provider, "defaultroute=192.168.14.254", "defaultroute=10.17.3.1"),
-			"rc.conf:2: error: gateway: \"10.17.3.1\": lies in no connected prefix (192.168.14.0/24, 172.16.1.0/24)"},
+			"rc.conf:2: error: gateway: \"10.17.3.1\": lies in no connected prefix (192.168.14.0/24, 172.16.1.0/24): name one that is connected, or take the route out"},
 		{"the endpoint's gateway in no connected prefix", with(homeHost, "203.0.113.63 192.168.14.254", "203.0.113.63 192.168.15.254"),
-			"ifconfig.wg0:5: error: gateway: \"192.168.15.254\": lies in no connected prefix (192.168.14.0/24, 172.16.1.0/24)"},
+			"ifconfig.wg0:5: error: gateway: \"192.168.15.254\": lies in no connected prefix (192.168.14.0/24, 172.16.1.0/24): name one that is connected, or take the route out"},
 		{"a gateway is a name", with(provider, "defaultroute=192.168.14.254", "defaultroute=gate"), ""},
 		{"an address of rc.conf is made by the shell", with(with(provider, "192.168.14.254", "10.17.3.1"), "pf=NO", "ifconfig_wm0=\"inet $ADDR\""), ""},
 		{"rc.conf reads another file, which may configure anything", with(with(provider, "192.168.14.254", "10.17.3.1"), "rc_configured=YES", "rc_configured=YES\n. /etc/rc.conf.local"), ""},
@@ -136,7 +136,7 @@ func TestHostCheckOfWhatSpansFiles(t *testing.T) {
 		{"no host route to the endpoint in any file", without(homeHost, "!route add -host 203.0.113.63 192.168.14.254"),
 			"ifconfig.wg0:5: error: all traffic goes into the tunnel, that to its endpoint 203.0.113.63 too: it needs a host route through a gateway outside"},
 		{"a file's gateway in no interface's prefix", with(homeHost, "default 172.16.1.1", "default 10.17.3.1"),
-			"ifconfig.wg0:6: error: gateway: \"10.17.3.1\": lies in no connected prefix (192.168.14.0/24, 172.16.1.0/24)"},
+			"ifconfig.wg0:6: error: gateway: \"10.17.3.1\": lies in no connected prefix (192.168.14.0/24, 172.16.1.0/24): name one that is connected, or take the route out"},
 		{"a file's gateway in no prefix, but another interface uses DHCP", with(with(homeHost, "default 172.16.1.1", "default 10.17.3.1"), "inet 192.168.14.5/24", "dhcp"),
 			"ifconfig.wg0:6: warning: gateway: \"10.17.3.1\": lies in no connected prefix (172.16.1.0/24), unless in one that these files do not tell"},
 		{"a host route through a gateway that DHCP connects", with(homeHost, "inet 192.168.14.5/24", "dhcp"), ""},
@@ -183,7 +183,7 @@ func TestHostReportsAHostRouteAfterTheDefaultRoute(t *testing.T) {
 
 func TestHostChecksAVariableLikeAFile(t *testing.T) {
 	h := openHost(t, "-- rc.conf --\nrc_configured=YES\nifconfig_vioif0=\"up; inet 192.0.2.5/24; !route add default 192.0.3.1\"\n")
-	assert.Equal(t, `rc.conf:2: error: gateway: "192.0.3.1": lies in no connected prefix (192.0.2.0/24)`, spanning(h))
+	assert.Equal(t, `rc.conf:2: error: gateway: "192.0.3.1": lies in no connected prefix (192.0.2.0/24): name one that is connected, or take the route out`, spanning(h))
 	h = openHost(t, "-- rc.conf --\nrc_configured=YES\nifconfig_vioif0=\"inet 192.0.2.5/24; it's\"\n")
 	assert.Contains(t, spanning(h), "rc.conf:2: error: sh refuses the line")
 	h = openHost(t, "-- rc.conf --\nrc_configured=YES\nifconfig_vioif0=\"up\n\tinet 192.0.2.5/24\"\ndefaultroute=192.0.2.1\n")

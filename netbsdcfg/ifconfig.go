@@ -51,8 +51,9 @@ func OpenIfconfig(path string) (*Ifconfig, error) {
 	return newIfconfig(file), nil
 }
 
-// CreateIfconfig starts a file that must not exist, neither now nor when it is
-// saved. It gets mode 0644: keys stay in files of their own.
+// CreateIfconfig starts an empty file at path, with mode 0644, since keys stay in
+// files of their own: os.ErrExist if it is there, and Save fails if it has appeared
+// by then.
 func CreateIfconfig(path string) (*Ifconfig, error) {
 	file, err := textfile.Create(path, 0o644)
 	if err != nil {

@@ -85,8 +85,8 @@ up
 // The tunnel before and after it becomes the way to everywhere.
 func ExampleWireGuard() {
 	w := netbsdcfg.WireGuard{
-		Address: []netip.Prefix{netip.MustParsePrefix("172.16.1.4/24")},
-		KeyFile: "/etc/wg/wg0",
+		Addresses: []netip.Prefix{netip.MustParsePrefix("172.16.1.4/24")},
+		KeyFile:   "/etc/wg/wg0",
 		Peers: []netbsdcfg.WGPeer{{
 			Name:       "router",
 			PublicKey:  "YTjI3Gmq3Dn6hhzZ/zT8XxgKu7VhbmmGf3xDwjTUHkI=",
@@ -100,7 +100,7 @@ func ExampleWireGuard() {
 	}
 	fmt.Printf("%s\n", before.Bytes())
 
-	w.Address = append(w.Address, netip.MustParsePrefix("2001:db8:189c:700:b4d2::4/80"))
+	w.Addresses = append(w.Addresses, netip.MustParsePrefix("2001:db8:189c:700:b4d2::4/80"))
 	w.DefaultRoute4 = netip.MustParseAddr("172.16.1.1")
 	w.DefaultRoute6 = netip.MustParseAddr("2001:db8:189c:700:b4d2::1")
 	_, err = w.Ifconfig()
@@ -124,8 +124,8 @@ func ExampleWireGuard() {
 	// inet6 2001:db8:189c:700:b4d2::4/80 alias
 	// !wgconfig $int set private-key /etc/wg/wg0
 	// !wgconfig $int add peer router YTjI3Gmq3Dn6hhzZ/zT8XxgKu7VhbmmGf3xDwjTUHkI= --endpoint=203.0.113.63:51820 --allowed-ips=0.0.0.0/0,::/0
-	// up
 	// !route add -host 203.0.113.63 192.168.14.254
+	// up
 	// !route add default 172.16.1.1
 	// !route add -inet6 default 2001:db8:189c:700:b4d2::1
 }

@@ -165,8 +165,8 @@ func FuzzWireGuard(f *testing.F) {
 		endpointVia, _ := netip.AddrFromSlice(via)
 		gateway, _ := netip.AddrFromSlice(gw)
 		w := netbsdcfg.WireGuard{
-			Address: []netip.Prefix{netip.PrefixFrom(own, bits)},
-			KeyFile: keyFile, ListenPort: port, EndpointVia: endpointVia, Rerun: rerun,
+			Addresses: []netip.Prefix{netip.PrefixFrom(own, bits)},
+			KeyFile:   keyFile, ListenPort: port, EndpointVia: endpointVia, Rerun: rerun,
 			Peers: []netbsdcfg.WGPeer{{Name: name, PublicKey: key, Endpoint: end, PresharedKeyFile: psk}},
 		}
 		if gateway.Is4() {
@@ -219,7 +219,7 @@ func FuzzWireGuard(f *testing.F) {
 			want = append(want, []string{"wgconfig", "wg0", "delete", "peer", name})
 		}
 		require.Equal(t, append(want, add), got)
-		assert.Equal(t, w.Address, file.Addrs())
+		assert.Equal(t, w.Addresses, file.Addrs())
 		if gateway.IsValid() {
 			require.Equal(t, gateway.String(), routes[len(routes)-1][len(routes[len(routes)-1])-1])
 		}

@@ -10,7 +10,7 @@ import (
 	"github.com/rehost/rehost/internal/textfile"
 )
 
-// Modules is a modules.conf(5): the kernel modules that rc.d/modules loads at
+// A Modules is a modules.conf(5): the kernel modules that rc.d/modules loads at
 // boot, one on a line, with arguments for modload(8) behind the name. It reads
 // each line as the script does, with the shell's read: blank lines and those
 // that begin with # are skipped, a backslash joins lines, and a last line
@@ -47,8 +47,8 @@ func OpenModules(path string) (*Modules, error) {
 	return newModules(file)
 }
 
-// CreateModules starts an empty file at path, with mode 0644. It must not
-// exist.
+// CreateModules starts an empty file at path, with mode 0644: os.ErrExist if it is
+// there, and Save fails if it has appeared by then.
 func CreateModules(path string) (*Modules, error) {
 	file, err := textfile.Create(path, 0o644)
 	if err != nil {

@@ -37,7 +37,8 @@ func OpenMyGate(path string) (*MyGate, error) {
 	return newMyGate(file)
 }
 
-// CreateMyGate starts an empty file at path, with mode 0644. It must not exist.
+// CreateMyGate starts an empty file at path, with mode 0644: os.ErrExist if it is
+// there, and Save fails if it has appeared by then.
 func CreateMyGate(path string) (*MyGate, error) {
 	file, err := textfile.Create(path, 0o644)
 	if err != nil {

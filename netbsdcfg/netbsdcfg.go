@@ -35,7 +35,8 @@
 // edit changes only the lines it names; parsing again returns what was set; and
 // an edit that fails changes nothing. A value that a file cannot hold, or that a
 // shell would read as more than a value, is refused with a [ValueError]. A file
-// that was changed ends in a newline.
+// that was changed ends in a newline. The methods of one value must not be called
+// from several goroutines at once.
 //
 // Values are read as NetBSD reads them, and not as a person does. What a person
 // wrote and NetBSD loses or misreads is reported by Check, and never mended
@@ -62,7 +63,7 @@ type (
 	// Problems are what a Check found. Their Err joins those of severity Error.
 	Problems = textfile.Problems
 
-	// Severity is Warning or Error; it prints, and marshals, as a word.
+	// A Severity is Warning or Error; it prints, and marshals, as a word.
 	Severity = textfile.Severity
 
 	// A ParseError is input that cannot be read: File, Line, Col and Err.

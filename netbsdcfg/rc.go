@@ -54,7 +54,8 @@ func OpenRC(path string) (*RC, error) {
 	return newRC(file)
 }
 
-// CreateRC starts an empty script at path, with mode 0644. It must not exist.
+// CreateRC starts an empty script at path, with mode 0644: os.ErrExist if it is
+// there, and Save fails if it has appeared by then.
 func CreateRC(path string) (*RC, error) {
 	file, err := textfile.Create(path, 0o644)
 	if err != nil {

@@ -69,7 +69,8 @@ func OpenSysctl(path string, os OS) (*Sysctl, error) {
 	return newSysctl(file, os)
 }
 
-// CreateSysctl starts an empty file at path, with mode 0644. It must not exist.
+// CreateSysctl starts an empty file at path, with mode 0644: os.ErrExist if it is
+// there, and Save fails if it has appeared by then.
 func CreateSysctl(path string, os OS) (*Sysctl, error) {
 	file, err := textfile.Create(path, 0o644)
 	if err != nil {

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/rehost/rehost/internal/textfile"
 )
 
 // A WireGuard is all that an ifconfig.wgN file says, as values. Before and after
@@ -16,9 +18,9 @@ import (
 // send a packet now and then, such as a ping(8) from cron(8), or the far end
 // cannot reach this machine.
 type WireGuard struct {
-	// Address are the interface's own addresses, with the lengths of their
+	// Addresses are the interface's own addresses, with the lengths of their
 	// networks' prefixes. At least one.
-	Address []netip.Prefix
+	Addresses []netip.Prefix
 
 	// KeyFile is the absolute path of the file that holds the private key.
 	KeyFile string
@@ -70,7 +72,7 @@ type WGPeer struct {
 }
 
 // Ifconfig renders the file, in the order that works: addresses, key, port,
-// peers, up, host routes to the endpoints, default routes. The interface is
+// peers, host routes to the endpoints, up, default routes. The interface is
 // $int in it, so that the text serves any wgN; its name in messages is
 // ifconfig.wg0. A *ValueError says what is refused:
 //
@@ -86,11 +88,11 @@ func (w WireGuard) Ifconfig() (*Ifconfig, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(w.Address) == 0 {
+	if len(w.Addresses) == 0 {
 		return nil, refusal("address", "", "the interface has none")
 	}
-	for i, p := range w.Address {
-		if slices.ContainsFunc(w.Address[:i], func(q netip.Prefix) bool { return q.Addr() == p.Addr() }) {
+	for i, p := range w.Addresses {
+		if slices.ContainsFunc(w.Addresses[:i], func(q netip.Prefix) bool { return q.Addr() == p.Addr() }) {
 			return nil, refusal("address", p.String(), "is there twice")
 		}
 		if err := f.AddAddr(p); err != nil {
@@ -104,14 +106,24 @@ func (w WireGuard) Ifconfig() (*Ifconfig, error) {
 	if err := w.addCommands(f, cmds); err != nil {
 		return nil, err
 	}
-	if err := f.AddLine("up"); err != nil {
-		return nil, err
-	}
 	routes, err := w.routes()
 	if err != nil {
 		return nil, err
 	}
-	for _, r := range routes {
+	hosts := slices.IndexFunc(routes, func(r route) bool { return r.dst.Bits() == 0 })
+	if hosts < 0 {
+		hosts = len(routes)
+	}
+	for _, r := range routes[:hosts] {
+		if err := f.AddRoute(r.dst, r.via); err != nil {
+			return nil, err
+		}
+	}
+	// Here a route comes before "up", which AddLine has the other way round: the first
+	// packet, which IPv6 itself sends, begins a handshake, and one that finds no way to the
+	// endpoint is tried again only after five seconds.
+	f.lines = textfile.Insert(f.lines, len(f.lines), "up")
+	for _, r := range routes[hosts:] {
 		if err := f.AddRoute(r.dst, r.via); err != nil {
 			return nil, err
 		}
@@ -225,10 +237,10 @@ func (w WireGuard) routes() ([]route, error) {
 		if d.via.Is4() != d.dst.Addr().Is4() {
 			return nil, refusal(d.field, d.via.String(), "is a gateway of the other family")
 		}
-		if err := outside(d.field, d.via, w.Address); err != nil {
+		if err := outside(d.field, d.via, w.Addresses); err != nil {
 			return nil, err
 		}
-		if slices.ContainsFunc(w.Address, func(p netip.Prefix) bool { return p.Addr() == d.via }) {
+		if slices.ContainsFunc(w.Addresses, func(p netip.Prefix) bool { return p.Addr() == d.via }) {
 			return nil, refusal(d.field, d.via.String(), "is this machine itself")
 		}
 		routes = append(routes, route{d.dst, d.via})
@@ -238,7 +250,7 @@ func (w WireGuard) routes() ([]route, error) {
 
 // validVia checks the way to the endpoints.
 func (w WireGuard) validVia() error {
-	for _, p := range w.Address {
+	for _, p := range w.Addresses {
 		if p.Contains(w.EndpointVia) {
 			return refusal("endpoint via", w.EndpointVia.String(), "lies in the tunnel ("+p.Masked().String()+")")
 		}
@@ -258,7 +270,7 @@ func (w WireGuard) endpointRoute(p WGPeer, end endpoint) (route, error) {
 		}
 		return route{}, nil
 	}
-	for _, own := range w.Address {
+	for _, own := range w.Addresses {
 		if own.Contains(end.addr) {
 			return route{}, refusal("endpoint", p.Endpoint, "lies inside the tunnel ("+own.Masked().String()+")")
 		}

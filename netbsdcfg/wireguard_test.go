@@ -105,8 +105,8 @@ func sixteen() string {
 // guest is the tunnel of the move before it carries everything.
 func guest() netbsdcfg.WireGuard {
 	return netbsdcfg.WireGuard{
-		Address: []netip.Prefix{prefix("172.16.1.4/24")},
-		KeyFile: "/etc/wg/wg0",
+		Addresses: []netip.Prefix{prefix("172.16.1.4/24")},
+		KeyFile:   "/etc/wg/wg0",
 		Peers: []netbsdcfg.WGPeer{{
 			Name: "router", PublicKey: routerKey, Endpoint: "203.0.113.63:51820",
 			AllowedIPs: []netip.Prefix{prefix("0.0.0.0/0"), prefix("::/0")},
@@ -117,7 +117,7 @@ func guest() netbsdcfg.WireGuard {
 // atHome is the same tunnel when it is the way to everywhere.
 func atHome() netbsdcfg.WireGuard {
 	w := guest()
-	w.Address = append(w.Address, prefix("2001:db8:189c:700:b4d2::4/80"))
+	w.Addresses = append(w.Addresses, prefix("2001:db8:189c:700:b4d2::4/80"))
 	w.EndpointVia = addr("192.168.14.254")
 	w.Uplink = []netip.Prefix{prefix("192.168.14.5/24")}
 	w.DefaultRoute4 = addr("172.16.1.1")
@@ -143,8 +143,8 @@ func TestWireGuardBeforeAndAfterTheMove(t *testing.T) {
 		`2 ["ifconfig" "wg0" "inet6" "2001:db8:189c:700:b4d2::4/80" "alias"]`,
 		`3 ["wgconfig" "wg0" "set" "private-key" "/etc/wg/wg0"]`,
 		`4 ["wgconfig" "wg0" "add" "peer" "router" "` + routerKey + `" "--endpoint=203.0.113.63:51820" "--allowed-ips=0.0.0.0/0,::/0"]`,
-		`5 ["ifconfig" "wg0" "up"]`,
-		`6 ["route" "add" "-host" "203.0.113.63" "192.168.14.254"]`,
+		`5 ["route" "add" "-host" "203.0.113.63" "192.168.14.254"]`,
+		`6 ["ifconfig" "wg0" "up"]`,
 		`7 ["route" "add" "default" "172.16.1.1"]`,
 		`8 ["route" "add" "-inet6" "default" "2001:db8:189c:700:b4d2::1"]`,
 	}, show(after.Commands("wg0")))
@@ -183,7 +183,7 @@ func TestWireGuardRoutesTheEndpointOfItsOwnFamily(t *testing.T) {
 	w.EndpointVia = addr("fe80::1%vioif0") // which no prefix needs to hold
 	f, err = w.Ifconfig()
 	require.NoError(t, err)
-	assert.Contains(t, string(f.Bytes()), "!route add -inet6 -host 2001:db8:5::63 fe80::1%vioif0\n!route add -inet6 default ")
+	assert.Contains(t, string(f.Bytes()), "!route add -inet6 -host 2001:db8:5::63 fe80::1%vioif0\nup\n!route add -inet6 default ")
 
 	w = atHome()
 	w.Peers[0].Endpoint, w.EndpointVia = "192.168.14.9:51820", netip.Addr{}
@@ -198,9 +198,9 @@ func TestWireGuardRefuses(t *testing.T) {
 		name, field, reason string
 		change              func(*netbsdcfg.WireGuard)
 	}{
-		{"no address", "address", "has none", func(w *netbsdcfg.WireGuard) { w.Address = nil }},
-		{"an address that is none", "address", "no address", func(w *netbsdcfg.WireGuard) { w.Address = []netip.Prefix{{}} }},
-		{"an address twice", "address", "twice", func(w *netbsdcfg.WireGuard) { w.Address = append(w.Address, w.Address[0]) }},
+		{"no address", "address", "has none", func(w *netbsdcfg.WireGuard) { w.Addresses = nil }},
+		{"an address that is none", "address", "no address", func(w *netbsdcfg.WireGuard) { w.Addresses = []netip.Prefix{{}} }},
+		{"an address twice", "address", "twice", func(w *netbsdcfg.WireGuard) { w.Addresses = append(w.Addresses, w.Addresses[0]) }},
 		{"no key file", "key file", "absolute", func(w *netbsdcfg.WireGuard) { w.KeyFile = "" }},
 		{"a key file with a newline", "wgconfig", "control character", func(w *netbsdcfg.WireGuard) { w.KeyFile = "/k\n!reboot" }},
 		{"a relative preshared key file", "preshared key file", "absolute", func(w *netbsdcfg.WireGuard) { w.Peers[0].PresharedKeyFile = "psk" }},
@@ -222,7 +222,7 @@ func TestWireGuardRefuses(t *testing.T) {
 			w.Peers = append(w.Peers, netbsdcfg.WGPeer{Name: "other", PublicKey: otherKey, AllowedIPs: []netip.Prefix{prefix("0.0.0.0/0")}})
 		}},
 		{"a default route to a gateway in no connected prefix", "default route (IPv4)", "no connected prefix (172.16.1.0/24", func(w *netbsdcfg.WireGuard) { w.DefaultRoute4 = addr("10.17.3.1") }},
-		{"an IPv6 default route without an IPv6 address", "default route (IPv6)", "no connected prefix", func(w *netbsdcfg.WireGuard) { w.Address = w.Address[:1] }},
+		{"an IPv6 default route without an IPv6 address", "default route (IPv6)", "no connected prefix", func(w *netbsdcfg.WireGuard) { w.Addresses = w.Addresses[:1] }},
 		{"a default route of the other family", "default route (IPv6)", "other family", func(w *netbsdcfg.WireGuard) { w.DefaultRoute6 = w.DefaultRoute4 }},
 		{"a default route to this machine", "default route (IPv4)", "this machine", func(w *netbsdcfg.WireGuard) { w.DefaultRoute4 = addr("172.16.1.4") }},
 		{"everything into the tunnel with no route to the endpoint", "endpoint", "no gateway of its family for a host route", func(w *netbsdcfg.WireGuard) { w.EndpointVia = netip.Addr{} }},

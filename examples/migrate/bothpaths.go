@@ -16,7 +16,7 @@ const bothPathsDir = "02-both-paths"
 // router, what arrives at the old address is answered there.
 func bothPaths(m *move.Move, ms *machines) (phase, error) {
 	guest, router := m.Guest.Name, m.Router.Name
-	wg, commands, err := tunnelFile(m, ms, netbsdcfg.WireGuard{Address: m.Tunnel.Guest.Addresses})
+	wg, commands, err := tunnelFile(m, ms, netbsdcfg.WireGuard{Addresses: m.Tunnel.Guest.Addresses})
 	if err != nil {
 		return phase{}, err
 	}

@@ -159,7 +159,7 @@ func homeNetwork(m *move.Move, ms *machines) ([]rendered, error) {
 		return nil, err
 	}
 	wg, _, err := tunnelFile(m, ms, netbsdcfg.WireGuard{
-		Address:       m.Tunnel.Guest.Addresses,
+		Addresses:     m.Tunnel.Guest.Addresses,
 		EndpointVia:   home.Gateway,
 		DefaultRoute4: m.Tunnel.Router.Addr(true),
 		DefaultRoute6: m.Tunnel.Router.Addr(false),

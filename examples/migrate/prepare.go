@@ -29,7 +29,7 @@ func prepare(m *move.Move, ms *machines) (phase, error) {
 		return phase{}, m.Problem("tunnel.iface", "%s has %s already, and it would be rendered as a whole: choose another interface, or take it away", guest, tunnelPath(m))
 	}
 	address4 := slices.DeleteFunc(slices.Clone(m.Tunnel.Guest.Addresses), func(p netip.Prefix) bool { return p.Addr().Is6() })
-	wg, commands, err := tunnelFile(m, ms, netbsdcfg.WireGuard{Address: address4})
+	wg, commands, err := tunnelFile(m, ms, netbsdcfg.WireGuard{Addresses: address4})
 	if err != nil {
 		return phase{}, err
 	}

@@ -35,7 +35,7 @@ func guestEnd(m *move.Move, hub wgpeer.Hub) (netbsdcfg.WireGuard, error) {
 	if err != nil {
 		return netbsdcfg.WireGuard{}, err
 	}
-	w := netbsdcfg.WireGuard{Address: end.Addresses, KeyFile: end.KeyFile, ListenPort: end.ListenPort}
+	w := netbsdcfg.WireGuard{Addresses: end.Addresses, KeyFile: end.KeyFile, ListenPort: end.ListenPort}
 	for _, p := range end.Peers {
 		w.Peers = append(w.Peers, netbsdcfg.WGPeer{
 			Name: p.Name, PublicKey: p.PublicKey.String(), PresharedKeyFile: m.Tunnel.PresharedKey,
