@@ -83,7 +83,7 @@ func TestAXFRWithAKey(t *testing.T) {
 
 	_, err = AXFR(ctx, "example.net", s.Addr, nil)
 	assert.EqualError(t, err, fmt.Sprintf("transfer of example.net. from %s: the server answers REFUSED", s.Addr))
-	key.Secret, err = NewSecret("b3RoZXI=")
+	key.Secret, err = ParseSecret("b3RoZXI=")
 	require.NoError(t, err)
 	_, err = AXFR(ctx, "example.net", s.Addr, &key)
 	assert.ErrorContains(t, err, "the server answers NOTAUTH")

@@ -120,7 +120,7 @@ func TestParseRefuses(t *testing.T) {
 		strings.Repeat("a", 64) + " A 1\n":   "label of more than 63 bytes",
 		"a\n":                                "db:5:2: the type is missing",
 		"sub SOA ns1 hostmaster 1 2 3 4 5\n": "db:5:5: SOA record that is not at the zone's apex",
-		"a\x00b TXT x\n":                     "db:5:2: NUL byte",
+		"a\x00b TXT x\n":                     "db:5:2: a NUL byte",
 		"$TTL 5":                             "db:5:7: no line end after $TTL",
 		"$INCLUDE\n":                         "db:5:9: $INCLUDE without its argument",
 		"a \"A\" 192.0.2.1\n":                `db:5:3: unknown type "A"`,

@@ -102,7 +102,7 @@ func (c *checker) target(p *pointer) {
 	n := c.find(p.target)
 	switch {
 	case n != nil && len(n.sets[dns.TypeCNAME]) > 0:
-		c.report(p.place, severity, "%s %s is a CNAME, which is illegal (RFC 2181, section 10.3)", typeName(p.typ), p.target)
+		c.report(p.place, severity, "%s %s is a CNAME, which is illegal (RFC 2181, section 10.3): give the name address records instead", typeName(p.typ), p.target)
 	case n != nil && len(n.sets[dns.TypeA])+len(n.sets[dns.TypeAAAA]) > 0:
 	case c.above(p.target, dns.TypeNS, true) != nil:
 		if p.typ == dns.TypeNS && below(p.target, p.owner) && !apex {

@@ -132,7 +132,7 @@ func (c Cutover) MarshalJSON() ([]byte, error) {
 		Names   []string  `json:"names"`
 		New     []string  `json:"new,omitempty"`
 		Servers []string  `json:"servers,omitempty"`
-		OldTTL  string    `json:"oldTTL"`
+		OldTTL  string    `json:"old_ttl"`
 		TTL     string    `json:"ttl"`
 		Delay   string    `json:"delay"`
 		Lower   time.Time `json:"lower,omitzero"`

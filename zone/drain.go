@@ -46,7 +46,7 @@ func (r Report) Drain(oldTTL time.Duration) (Drain, bool) {
 // are gone.
 func (d Drain) Remaining(now time.Time) time.Duration { return max(0, d.Until.Sub(now)) }
 
-// Done says whether the old records are gone. The zero value, which is of no
+// Done reports whether the old records are gone. The zero value, which is of no
 // drain, is never done.
 func (d Drain) Done(now time.Time) bool { return !d.Until.IsZero() && !now.Before(d.Until) }
 
@@ -57,11 +57,11 @@ func (d Drain) String() string {
 
 type drainJSON struct {
 	Serial uint32    `json:"serial"`
-	OldTTL string    `json:"oldTTL"`
+	OldTTL string    `json:"old_ttl"`
 	Until  time.Time `json:"until"`
 }
 
-// MarshalJSON writes {"serial": 7, "oldTTL": "1h0m0s", "until": "2026-01-02T15:04:05Z"}.
+// MarshalJSON writes {"serial": 7, "old_ttl": "1h0m0s", "until": "2026-01-02T15:04:05Z"}.
 func (d Drain) MarshalJSON() ([]byte, error) {
 	return json.Marshal(drainJSON{d.Serial, d.OldTTL.String(), d.Until})
 }
@@ -75,7 +75,7 @@ func (d *Drain) UnmarshalJSON(data []byte) error {
 	}
 	ttl, err := time.ParseDuration(j.OldTTL)
 	if err != nil {
-		return fmt.Errorf("oldTTL: %w", err)
+		return fmt.Errorf("old_ttl: %w", err)
 	}
 	if j.Until.IsZero() {
 		return errors.New("until is missing")

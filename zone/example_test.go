@@ -86,7 +86,7 @@ func ExampleFile_Lookup() {
 func ExampleFile_Check() {
 	fmt.Print(parse().Check())
 	// Output:
-	// example.net:7:11: warning: MX mail.example.net. is a CNAME, which is illegal (RFC 2181, section 10.3)
+	// example.net:7:11: warning: MX mail.example.net. is a CNAME, which is illegal (RFC 2181, section 10.3): give the name address records instead
 	// example.net:12:1: warning: the A records of senate.example.net. have several TTLs: all are served with 48h0m0s
 }
 

@@ -17,14 +17,14 @@ type Status struct {
 	Type          string    `json:"type"`   // "primary", "secondary" and so on
 	Files         []string  `json:"files"`  // the zone's and those it includes, relative to named's working directory
 	Serial        uint32    `json:"serial"` // with inline signing, that of the file
-	SignedSerial  uint32    `json:"signedSerial,omitempty"`
-	InlineSigning bool      `json:"inlineSigning"` // what is served is a signed copy with a serial of its own, SignedSerial
-	Dynamic       bool      `json:"dynamic"`       // named itself writes the file
-	Frozen        bool      `json:"frozen"`        // but not now
-	Nodes         int       `json:"nodes"`         // names in the zone
-	LastLoaded    time.Time `json:"lastLoaded,omitzero"`
-	NextRefresh   time.Time `json:"nextRefresh,omitzero"` // when a secondary asks its primary again
-	Expires       time.Time `json:"expires,omitzero"`     // when a secondary stops to answer if no primary does
+	SignedSerial  uint32    `json:"signed_serial,omitempty"`
+	InlineSigning bool      `json:"inline_signing"` // what is served is a signed copy with a serial of its own, SignedSerial
+	Dynamic       bool      `json:"dynamic"`        // named itself writes the file
+	Frozen        bool      `json:"frozen"`         // but not now
+	Nodes         int       `json:"nodes"`          // names in the zone
+	LastLoaded    time.Time `json:"last_loaded,omitzero"`
+	NextRefresh   time.Time `json:"next_refresh,omitzero"` // when a secondary asks its primary again
+	Expires       time.Time `json:"expires,omitzero"`      // when a secondary stops to answer if no primary does
 }
 
 // Served returns the serial that the world sees.

@@ -17,7 +17,7 @@ var (
 	errOpenQuote = errors.New("quote that is not closed on its line")
 	errOpenParen = errors.New("parenthesis that is not closed")
 	errNoParen   = errors.New("closing parenthesis without an opening one")
-	errNul       = errors.New("NUL byte")
+	errNul       = errors.New("a NUL byte")
 )
 
 // A lexer cuts a text into lines and tokens as isc_lex of BIND does for zone

@@ -2,10 +2,8 @@ package zone
 
 import (
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"slices"
 	"strings"
@@ -29,10 +27,11 @@ type Secret struct {
 	base64 *string
 }
 
-// NewSecret returns the secret that is written so, in base64, in a key statement.
-func NewSecret(text string) (Secret, error) {
+// ParseSecret reads a secret in base64, as a key statement has it. The *ValueError does
+// not hold the text.
+func ParseSecret(text string) (Secret, error) {
 	if decoded, err := base64.StdEncoding.DecodeString(text); err != nil || len(decoded) == 0 {
-		return Secret{}, errors.New("the secret is not in base64") // without the error, which quotes it
+		return Secret{}, &ValueError{Field: "secret", Value: redacted, Reason: "it is not in base64"}
 	}
 	return Secret{base64: &text}, nil
 }
@@ -50,14 +49,11 @@ const redacted = "redacted"
 // String returns "redacted".
 func (Secret) String() string { return redacted }
 
-// Format prints "redacted" under every verb.
+// Format prints "redacted", whatever the verb.
 func (Secret) Format(f fmt.State, _ rune) { io.WriteString(f, redacted) }
 
-// MarshalText returns "redacted", for JSON and its like.
+// MarshalText returns "redacted".
 func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
-
-// LogValue logs "redacted".
-func (Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
 
 // keyAlgorithms are those that named has and the signing here knows.
 var keyAlgorithms = []string{"hmac-sha256", "hmac-sha512", "hmac-sha384", "hmac-sha224", "hmac-sha1"}
@@ -121,7 +117,7 @@ func ParseKey(name string, data []byte) (Key, error) {
 				return fail(value.line, "the algorithm is not one of %s", strings.Join(keyAlgorithms, ", "))
 			}
 		case option.is("secret"):
-			secret, err := NewSecret(value.text)
+			secret, err := ParseSecret(value.text)
 			if err != nil {
 				return fail(value.line, "%w", err)
 			}

@@ -72,7 +72,7 @@ func TestParseKey(t *testing.T) {
 		"key {":                      `k:1: "{" is no name for a key`,
 		"key a;":                     `k:1: "{" was expected after the name of the key`,
 		"key a {\nalgorithm md4;};":  `k:2: the algorithm is not one of hmac-sha256, hmac-sha512, hmac-sha384, hmac-sha224, hmac-sha1`,
-		"key a {\nsecret \"x!y\";};": `k:2: the secret is not in base64`,
+		"key a {\nsecret \"x!y\";};": `k:2: secret: "redacted": it is not in base64`,
 		"key a {\nsecret x y;};":     `k:2: a ";" is missing in the key statement`,
 		"key a { server 1; };":       `k:1: a key has an algorithm and a secret, and nothing else`,
 		"key a { secret \"eA==\"; }": `k:1: a ";" is missing after the key statement`,

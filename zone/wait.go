@@ -25,7 +25,7 @@ type WaitOptions struct {
 	Changed     func(ServerState) // called when a server's state or serial changes, for one server at a time; nil for nobody
 }
 
-// State is what a server has come to.
+// A State is what a server has come to.
 type State string
 
 // The states. Only a server that has Reached the serial is done with; all others
@@ -69,7 +69,7 @@ type Report struct {
 	Servers []ServerState `json:"servers"` // in the order in which they were given
 }
 
-// Reached says whether all servers have reached the serial. It is false if there
+// Reached reports whether all servers have reached the serial. It is false if there
 // is no server.
 func (r Report) Reached() bool {
 	return len(r.Servers) > 0 && len(r.laggards()) == 0

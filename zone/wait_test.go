@@ -247,7 +247,7 @@ func TestWaitSerialWithAKey(t *testing.T) {
 		Files:  map[string]string{"example.net": small(5)},
 	})
 	other := key
-	other.Secret, err = NewSecret("b3RoZXI=")
+	other.Secret, err = ParseSecret("b3RoZXI=")
 	require.NoError(t, err)
 	stranger := key
 	stranger.Name = "stranger"

@@ -105,7 +105,7 @@ type (
 	// Problems are what a Check found. Their Err joins those of severity Error.
 	Problems = textfile.Problems
 
-	// Severity is Warning or Error; it prints, and marshals, as a word.
+	// A Severity is Warning or Error; it prints, and marshals, as a word.
 	Severity = textfile.Severity
 
 	// A ParseError is input that cannot be read: File, Line, Col and Err.

@@ -16,6 +16,8 @@ Certsyncd brings certificates from the machine that gets them to those that serv
 A key never meets another's chain, an error page is never installed, and a daemon has
 been told when it serves the new certificate, not when its reload exits with 0.
 
+Commands; certsyncd COMMAND -h tells more:
+
     issue FILE     gets what is missing or due for renewal
     serve FILE     gives certificates to those who may have them
     sync FILE      fetches, compares, installs, and tells daemons: for a cron job

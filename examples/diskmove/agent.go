@@ -10,10 +10,10 @@ import (
 	"os"
 
 	"github.com/rehost/rehost/blockcopy"
+	"github.com/rehost/rehost/examples/internal/cli"
 )
 
-const agentHelp = `
-It is the far end of the other commands, which start it through ssh. END is send or
+const agentHelp = `Agent is the far end of the other commands, which start it through ssh. END is send or
 receive, for a copy through standard input and output, source or target, for what
 copy -n wants to know, or sum, for verify.
 `
@@ -41,7 +41,7 @@ func agent(ctx context.Context, c *call) error {
 	case "sum":
 		answer, err = sum(ctx, path)
 	default:
-		return wrongUsage{fmt.Errorf("%q is none of send, receive, source, target and sum", end)}
+		return cli.Usagef("%q is none of send, receive, source, target and sum", end)
 	}
 	if err != nil {
 		return err
@@ -80,7 +80,7 @@ func (c *call) plan(ctx context.Context, src, dst place) error {
 		_, err = fmt.Printf("source  %s: %s\ntarget  %s: %s\njournal %s\n", src, size(from.Size), dst, to.Fate, to.Journal)
 	}
 	if err == nil && (!to.Complete || c.live) {
-		err = exit(3)
+		err = cli.ErrDiffers
 	}
 	return err
 }

@@ -8,20 +8,16 @@ import (
 	"sync"
 
 	"github.com/rehost/rehost/blockcopy"
+	"github.com/rehost/rehost/examples/internal/cli"
 )
 
-const verifyHelp = `
-It compares a device or an image with a digest, or with another one.
-
-Each PATH may be HOST:PATH, and is read where it is. It must not be in use. A device
-that is longer than the image has another digest: copy prints the line to check it.
+const verifyHelp = `Verify compares a device or an image with a digest, or with another one. Each PATH may
+be HOST:PATH, and is read where it is. It must not be in use. A device that is longer
+than the image has another digest: copy prints the line to check it.
 `
 
-const statusHelp = `
-It says how far a copy has come.
-
-Incomplete: the same command goes on. Dirty: a live pass has ended, a final one must
-follow. Complete: the target holds what the source held.
+const statusHelp = `Status says how far a copy has come. Incomplete: the same command goes on. Dirty: a live
+pass has ended, a final one must follow. Complete: the target holds what the source held.
 `
 
 func verify(ctx context.Context, c *call) error {
@@ -42,7 +38,8 @@ func verify(ctx context.Context, c *call) error {
 		return err
 	}
 	if digests[0] != digests[1] {
-		return fmt.Errorf("they differ: %s has %s, and not %s", c.args[0], digests[0], digests[1])
+		fmt.Printf("they differ: %s has %s, and not %s\n", c.args[0], digests[0], digests[1])
+		return cli.ErrDiffers
 	}
 	_, err := fmt.Printf("%s  %s\n", digests[0], c.args[0])
 	return err

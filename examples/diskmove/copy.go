@@ -13,15 +13,13 @@ import (
 	"mvdan.cc/sh/v3/syntax"
 
 	"github.com/rehost/rehost/blockcopy"
+	"github.com/rehost/rehost/examples/internal/cli"
 )
 
-const copyHelp = `
-It copies a device or an image, or goes on with a copy.
-
-One of SRC and DST may be HOST:PATH. What was cut off goes on with the same
-command, from a journal beside the target; when all is done, remove it, or keep it
-for the next pass. DST is made if it is missing. If it has content, that is compared
-with SRC, and only what differs is moved.
+const copyHelp = `Copy copies a device or an image, or goes on with a copy. One of SRC and DST may be
+HOST:PATH. What was cut off goes on with the same command, from a journal beside the
+target; when all is done, remove it, or keep it for the next pass. DST is made if it is
+missing. If it has content, that is compared with SRC, and only what differs is moved.
 `
 
 func copyDisk(ctx context.Context, c *call) error {
@@ -31,11 +29,11 @@ func copyDisk(ctx context.Context, c *call) error {
 	case errSrc != nil || errDst != nil:
 		return errors.Join(errSrc, errDst)
 	case src.host != "" && dst.host != "":
-		return wrongUsage{errors.New("SRC and DST are both far: run it at one of the two")}
+		return cli.Usagef("SRC and DST are both far: run it at one of the two")
 	case c.dd && src.host == "":
-		return wrongUsage{errors.New("-dd reads a SRC at a HOST")}
+		return cli.Usagef("-dd reads a SRC at a HOST")
 	case c.install && (host == "" || c.dd || c.dry):
-		return wrongUsage{errors.New("-install needs a HOST, and goes with neither -dd nor -n")}
+		return cli.Usagef("-install needs a HOST, and goes with neither -dd nor -n")
 	case c.dry:
 		return c.plan(ctx, src, dst)
 	case c.install:

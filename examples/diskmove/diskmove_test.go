@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"errors"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -18,6 +17,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/rehost/rehost/examples/internal/cli"
 	"github.com/rehost/rehost/internal/lab"
 )
 
@@ -42,7 +42,7 @@ func params(env []string, scripts ...string) testscript.Params {
 	p := testscript.Params{
 		UpdateScripts: os.Getenv("UPDATE") != "",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exitsWith, "image": makeImage, "spoil": spoil, "pasted": pasted,
+			"exits": lab.Exits, "image": makeImage, "spoil": spoil, "pasted": pasted,
 		},
 		Setup: func(e *testscript.Env) error {
 			// With the race detector, each program would sleep a second at its end.
@@ -56,15 +56,6 @@ func params(env []string, scripts ...string) testscript.Params {
 		p.Files = append(p.Files, filepath.Join("testdata/script", name))
 	}
 	return p
-}
-
-// exitsWith is a command of the scripts: exits STATUS PROGRAM [ARGUMENT...].
-func exitsWith(ts *testscript.TestScript, _ bool, args []string) {
-	var failed *exec.ExitError
-	err := ts.Exec(args[1], args[2:]...)
-	if !errors.As(err, &failed) || strconv.Itoa(failed.ExitCode()) != args[0] {
-		ts.Fatalf("%s exits with %v, and not with status %s", args[1], err, args[0])
-	}
 }
 
 // makeImage is a command of the scripts: image FILE makes one of 3 MiB and a bit, a
@@ -249,7 +240,7 @@ func TestPlaces(t *testing.T) {
 	}
 	for _, in := range []string{"", ":", ":/x", "host:", "-oProxyCommand=reboot:/x", "me@-oProxyCommand=reboot:/x"} {
 		_, err := parsePlace(in)
-		assert.ErrorAs(t, err, &wrongUsage{}, in)
+		assert.ErrorAs(t, err, &cli.WrongUsage{}, in)
 	}
 }
 
@@ -268,6 +259,6 @@ func TestTheFarShellReadsEachWordAsItIs(t *testing.T) {
 	assert.Equal(t, strings.Join(words[2:], "\n")+"\n", string(out))
 	for _, bad := range []string{"a\nreboot", "a\x00b", "a\x1b[2J", "\xff"} {
 		_, err := (&call{ssh: "ssh"}).reach("host", bad)
-		assert.ErrorAs(t, err, &wrongUsage{}, "%q", bad)
+		assert.ErrorAs(t, err, &cli.WrongUsage{}, "%q", bad)
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"mvdan.cc/sh/v3/syntax"
 
 	"github.com/rehost/rehost/blockcopy"
+	"github.com/rehost/rehost/examples/internal/cli"
 )
 
 // A place is where a disk lies: at a host that ssh reaches, or here.
@@ -34,11 +35,11 @@ func parsePlace(s string) (place, error) {
 	host, path, far := strings.Cut(s, ":")
 	switch _, name, _ := strings.Cut("@"+host, "@"); {
 	case s == "":
-		return place{}, wrongUsage{errors.New("a place is a path, or HOST:PATH")}
+		return place{}, cli.Usagef("a place is a path, or HOST:PATH")
 	case !far, strings.Contains(host, "/"):
 		return place{path: s}, nil
 	case host == "", path == "", strings.HasPrefix(name, "-"), strings.Contains(name, "@-"):
-		return place{}, wrongUsage{fmt.Errorf("%q is neither a path nor HOST:PATH; a path with a colon is written ./a:b", s)}
+		return place{}, cli.Usagef("%q is neither a path nor HOST:PATH; a path with a colon is written ./a:b", s)
 	case strings.HasPrefix(path, "-"):
 		path = "./" + path // not a flag
 	}
@@ -50,7 +51,7 @@ func parsePlace(s string) (place, error) {
 func (c *call) reach(host string, words ...string) ([]string, error) {
 	argv, err := shell.Fields(c.ssh, nil)
 	if err != nil || len(argv) == 0 {
-		return nil, wrongUsage{fmt.Errorf("-ssh %q is no command", c.ssh)}
+		return nil, cli.Usagef("-ssh %q is no command", c.ssh)
 	}
 	// Without these, ssh waits for ever on a dead link. The first value that ssh is
 	// given counts, so that -ssh may hold another one.
@@ -61,7 +62,7 @@ func (c *call) reach(host string, words ...string) ([]string, error) {
 	for _, word := range words {
 		quoted, err := syntax.Quote(word, syntax.LangPOSIX)
 		if err != nil {
-			return nil, wrongUsage{fmt.Errorf("%q cannot be said to a shell at the far end: %w", word, err)}
+			return nil, cli.Usagef("%q cannot be said to a shell at the far end: %w", word, err)
 		}
 		argv = append(argv, quoted)
 	}

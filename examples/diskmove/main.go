@@ -4,20 +4,16 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
-	"fmt"
-	"io"
 	"os"
 	"os/signal"
-	"slices"
-	"strings"
 	"syscall"
 
 	"github.com/rehost/rehost/blockcopy"
+	"github.com/rehost/rehost/examples/internal/cli"
 )
 
-const usage = `usage: diskmove COMMAND [flags] ARGUMENT...
+const help = `usage: diskmove COMMAND [flags] ARGUMENT...
 
 Diskmove copies block devices and disk images. What it wrote is read back and
 checked, a copy that was cut off goes on with the same command, and where the
@@ -39,30 +35,15 @@ Moving the disk of a machine with a short stop, run where the disk shall be:
     diskmove verify host:/dev/vms/guest guest.img       the proof
 
 A place is a path, or HOST:PATH or USER@HOST:PATH for ssh; a path here that has a
-colon is written ./a:b. At the far end the same program must be installed; without
-it, -install brings it there, and -dd makes do with dd.
+colon, or begins with -, is written ./a:b. At the far end the same program must be
+installed; without it, -install brings it there, and -dd makes do with dd.
 `
 
-const ending = `
-Flags stand before the first argument. Exit status: 0 done, 1 failed, 2 wrong
-usage, 3 with copy -n: there is something to do.
-`
-
-// A command is one of the things that diskmove does.
-type command struct {
-	name, args, help string
-	flags            []func(*flag.FlagSet, *call)
-	run              func(context.Context, *call) error
-}
-
-func commands() []command {
-	type flags = []func(*flag.FlagSet, *call)
-	return []command{
-		{"copy", "SRC DST", copyHelp, flags{engineFlags, farFlags, copyFlags, jsonFlag}, copyDisk},
-		{"verify", "PATH DIGEST|PATH", verifyHelp, flags{farFlags}, verify},
-		{"status", "JOURNAL", statusHelp, flags{jsonFlag}, status},
-		{"agent", "END PATH", agentHelp, flags{engineFlags}, agent},
-	}
+func main() {
+	// When the link of an agent is cut, its standard output is a broken pipe: without
+	// this, writing there would end it before it has noted what it has done.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	program().Main()
 }
 
 // A call is one command with its flags and arguments.
@@ -79,6 +60,38 @@ type call struct {
 
 	set  *flag.FlagSet
 	args []string
+}
+
+func program() cli.Program {
+	c := &call{}
+	return cli.Program{Name: "diskmove", Help: help, Commands: []cli.Command{
+		{Name: "copy", Args: "SRC DST", Help: copyHelp, Flags: c.defining(engineFlags, farFlags, copyFlags, jsonFlag), Run: c.on(copyDisk)},
+		{Name: "verify", Args: "PATH DIGEST|PATH", Help: verifyHelp, Flags: c.defining(farFlags), Run: c.on(verify)},
+		{Name: "status", Args: "JOURNAL", Help: statusHelp, Flags: c.defining(jsonFlag), Run: c.on(status)},
+		{Name: "agent", Args: "END PATH", Help: agentHelp, Flags: c.defining(engineFlags), Run: c.on(agent)},
+	}}
+}
+
+func (c *call) defining(groups ...func(*flag.FlagSet, *call)) func(*flag.FlagSet) {
+	return func(flags *flag.FlagSet) {
+		c.set = flags
+		for _, define := range groups {
+			define(flags, c)
+		}
+	}
+}
+
+func (c *call) on(run func(context.Context, *call) error) func(context.Context, []string) error {
+	return func(ctx context.Context, args []string) error {
+		c.args = args
+		switch {
+		case c.live && c.final:
+			return cli.Usagef("a pass is -live or -final")
+		case c.rate < 0 || c.rate<<20>>20 != c.rate || c.engine.Streams < 0:
+			return cli.Usagef("-rate and -streams are small positive numbers")
+		}
+		return run(ctx, c)
+	}
 }
 
 // engineFlags are those of the copy itself. Each end of a remote copy gets them.
@@ -104,7 +117,7 @@ func copyFlags(flags *flag.FlagSet, c *call) {
 	flags.BoolVar(&c.dd, "dd", false, "HOST:SRC is read with dd: nothing needs to be installed there, but all of it crosses the link each time")
 	flags.IntVar(&c.engine.Streams, "streams", 0, "with -dd, read `N` ranges at once")
 	flags.BoolVar(&c.install, "install", false, "copy this program to ~/.diskmove of a far end of the same platform, and use it there")
-	flags.BoolVar(&c.dry, "n", false, "write nothing, say what there is to do")
+	flags.BoolVar(&c.dry, "n", false, "change nothing, say what there is to do")
 }
 
 func jsonFlag(flags *flag.FlagSet, c *call) {
@@ -123,93 +136,4 @@ func (c *call) given(keep func(name string) bool) (words []string) {
 		}
 	})
 	return words
-}
-
-// exit is the error of a command that has said everything already.
-type exit int
-
-func (e exit) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
-
-// wrongUsage is an error in the command line.
-type wrongUsage struct{ error }
-
-func main() {
-	// A copy that is cut off makes durable what it has, and tells the far end.
-	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
-	if !signal.Ignored(syscall.SIGHUP) { // by nohup(1)
-		signals = append(signals, syscall.SIGHUP)
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), signals...)
-	context.AfterFunc(ctx, stop) // a second ^C ends it at once
-	// When the link of an agent is cut, its standard output is a broken pipe: without
-	// this, writing there would end it before it has noted what it has done.
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
-	os.Exit(run(ctx, os.Args[1:]))
-}
-
-func run(ctx context.Context, args []string) int {
-	if len(args) == 0 {
-		fmt.Fprintln(os.Stderr, "diskmove: no command; diskmove -h tells more")
-		return 2
-	}
-	if slices.Contains([]string{"-h", "-help", "--help", "help"}, args[0]) {
-		fmt.Print(usage, ending)
-		return 0
-	}
-	i := slices.IndexFunc(commands(), func(cmd command) bool { return cmd.name == args[0] })
-	if i < 0 {
-		fmt.Fprintf(os.Stderr, "diskmove: unknown command %q; diskmove -h tells more\n", args[0])
-		return 2
-	}
-	cmd := commands()[i]
-	c, err := cmd.parse(args[1:])
-	if err == nil {
-		err = cmd.run(ctx, c)
-	}
-	code, usage := exit(1), wrongUsage{}
-	switch {
-	case err == nil, errors.Is(err, flag.ErrHelp):
-		return 0
-	case errors.As(err, &usage):
-		fmt.Fprintf(os.Stderr, "diskmove %s: %v; diskmove %[1]s -h tells more\n", cmd.name, err)
-		return 2
-	case errors.As(err, &code):
-	default:
-		fmt.Fprintf(os.Stderr, "diskmove %s: %v\n", cmd.name, err)
-	}
-	return int(code)
-}
-
-func (cmd command) parse(args []string) (*call, error) {
-	flags := flag.NewFlagSet(cmd.name, flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
-	c := &call{set: flags}
-	for _, define := range cmd.flags {
-		define(flags, c)
-	}
-	err := flags.Parse(args)
-	c.args = flags.Args()
-	want := len(strings.Fields(cmd.args))
-	late := slices.IndexFunc(c.args, func(arg string) bool { return strings.HasPrefix(arg, "-") })
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		fmt.Printf("usage: diskmove %s [flags] %s\n%s\nFlags:\n", cmd.name, cmd.args, cmd.help)
-		flags.SetOutput(os.Stdout)
-		flags.PrintDefaults()
-		fmt.Print(ending)
-		return nil, err
-	case err != nil:
-		return nil, wrongUsage{err}
-	case late >= 0:
-		return nil, wrongUsage{fmt.Errorf("unexpected argument %q; flags stand before the first argument, and a path with such a name is written ./%[1]s", c.args[late])}
-	case len(c.args) < want:
-		return nil, wrongUsage{fmt.Errorf("too few arguments: it takes %s", cmd.args)}
-	case len(c.args) > want:
-		return nil, wrongUsage{fmt.Errorf("unexpected argument %q", c.args[want])}
-	case c.live && c.final:
-		return nil, wrongUsage{errors.New("a pass is -live or -final")}
-	case c.rate < 0 || c.rate<<20>>20 != c.rate || c.engine.Streams < 0:
-		return nil, wrongUsage{errors.New("-rate and -streams are small positive numbers")}
-	}
-	return c, nil
 }

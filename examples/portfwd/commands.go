@@ -122,7 +122,8 @@ func (f *flags) hook(ctx context.Context, args []string) error {
 }
 
 const inboundHelp = `Inbound prints what the cloud's own firewall has to let in: what is forwarded, the
-tunnel's port, and ports 80 and 443 where nginx on the router answers for a service.
+tunnel's port, and ports 80 and 443 where nginx on the router answers for a service,
+or 80 where only certificates need it.
 `
 
 func (f *flags) inbound(_ context.Context, args []string) error {
@@ -131,11 +132,8 @@ func (f *flags) inbound(_ context.Context, args []string) error {
 		return err
 	}
 	extra := []natfwd.Port{{Proto: natfwd.UDP, Port: m.Tunnel.Port}}
-	for _, s := range m.Services {
-		if s.Via == move.Proxy {
-			extra = append(extra, natfwd.Port{Proto: natfwd.TCP, Port: 80}, natfwd.Port{Proto: natfwd.TCP, Port: 443})
-			break
-		}
+	for _, port := range m.NginxPorts() {
+		extra = append(extra, natfwd.Port{Proto: natfwd.TCP, Port: port})
 	}
 	text, err := set.InboundRules(extra...)
 	if err != nil {

@@ -21,12 +21,14 @@ Its rules are in chains of their own, called rehost-NAME-...: other people's are
 not touched. A change is made in one step for each family, and UDP conversations
 with an old target are ended.
 
-    diff      says what would change
-    apply     makes the live rules those of FILE
-    remove    takes the rules of FILE away
-    verify    says what keeps the forwards from working: for a cron job
-    hook      installs a script by which ifupdown loads the rules at boot
-    inbound   prints what the cloud's own firewall has to let in, as JSON
+Commands; portfwd COMMAND -h tells more:
+
+    diff FILE      says what would change
+    apply FILE     makes the live rules those of FILE
+    remove FILE    takes the rules of FILE away
+    verify FILE    says what keeps the forwards from working: for a cron job
+    hook FILE      installs a script by which ifupdown loads the rules at boot
+    inbound FILE   prints what the cloud's own firewall has to let in, as JSON
 
 Forwarding for the first time, and for good:
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/rehost/rehost/examples/internal/cli"
+	"github.com/rehost/rehost/examples/internal/wglive"
 	"github.com/rehost/rehost/wgpeer"
 )
 
@@ -46,7 +47,7 @@ func (f *flags) apply(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	client, err := newClient()
+	client, err := wglive.NewClient()
 	if err != nil {
 		return err
 	}
@@ -98,7 +99,7 @@ func (f *flags) health(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	client, err := newClient()
+	client, err := wglive.NewClient()
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,8 @@ const help = `usage: tunnel COMMAND [flags] ARGUMENT
 Tunnel keeps a WireGuard tunnel between a router and a guest. Both ends are made
 from one FILE, so that they cannot disagree. Private keys stay on their machines.
 
+Commands; tunnel COMMAND -h tells more:
+
     keys KEYFILE   makes a private key, and prints the public one
     render FILE    writes this end's files for wg-quick or ifupdown
     show IFACE     prints a live device

@@ -11,6 +11,7 @@ import (
 	"golang.zx2c4.com/wireguard/wgctrl/wgtypes"
 
 	"github.com/rehost/rehost/examples/internal/cli"
+	"github.com/rehost/rehost/examples/internal/wglive"
 )
 
 const showHelp = `Show prints what a live device is set to, and its peers. It shows no secret.
@@ -37,7 +38,7 @@ type peer struct {
 }
 
 func (f *flags) show(_ context.Context, args []string) error {
-	client, err := newClient()
+	client, err := wglive.NewClient()
 	if err != nil {
 		return err
 	}

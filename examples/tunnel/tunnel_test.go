@@ -1,12 +1,8 @@
 package main
 
 import (
-	"errors"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -41,7 +37,7 @@ func TestLive(t *testing.T) {
 	p := params(nil, "live.txtar")
 	for name, host := range map[string]lab.Host{"router": router, "guest": guest} {
 		p.Cmds[name] = func(ts *testscript.TestScript, _ bool, args []string) {
-			exits(ts, false, append(args[:1:1], host.Command(args[1:]...)...))
+			lab.Exits(ts, false, append(args[:1:1], host.Command(args[1:]...)...))
 		}
 	}
 	testscript.Run(t, p)
@@ -50,7 +46,7 @@ func TestLive(t *testing.T) {
 func params(env []string, scripts ...string) testscript.Params {
 	p := testscript.Params{
 		UpdateScripts: os.Getenv("UPDATE") != "",
-		Cmds:          map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
+		Cmds:          map[string]func(*testscript.TestScript, bool, []string){"exits": lab.Exits},
 		Setup: func(e *testscript.Env) error {
 			// With the race detector, each program would sleep a second at its end.
 			e.Vars = append(append(e.Vars, "GORACE=atexit_sleep_ms=0"), env...)
@@ -61,16 +57,4 @@ func params(env []string, scripts ...string) testscript.Params {
 		p.Files = append(p.Files, filepath.Join("testdata/script", name))
 	}
 	return p
-}
-
-// exits is a command of the scripts: exits STATUS PROGRAM [ARGUMENT...].
-func exits(ts *testscript.TestScript, _ bool, args []string) {
-	status := 0
-	err := ts.Exec(args[1], args[2:]...)
-	if failed, ok := errors.AsType[*exec.ExitError](err); ok {
-		status, err = failed.ExitCode(), nil
-	}
-	if err != nil || strconv.Itoa(status) != args[0] {
-		ts.Fatalf("%s exits with %d (%v), and not with status %s", strings.Join(args[1:], " "), status, err, args[0])
-	}
 }

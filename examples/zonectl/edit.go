@@ -2,34 +2,38 @@ package main
 
 import (
 	"context"
-	"errors"
-	"flag"
 	"fmt"
 	"strings"
 	"time"
 
+	"github.com/rehost/rehost/examples/internal/cli"
 	"github.com/rehost/rehost/zone"
 )
 
-func editCommands() []command {
-	edits := []func(*flag.FlagSet, *options){editFlags}
-	withTTL := append(edits, ttlFlag)
+func (c *call) editCommands() []cli.Command {
+	edits, withTTL := c.defining(editFlags), c.defining(editFlags, ttlFlag)
 	const owners = `OWNER is absolute with its final dot, or relative to the zone, whose own name is
 @. Several with commas between them are edited at once, under one new serial.
 `
 	const data = `Each DATA argument is one record: quote it, as in '10 mail' for an MX.
 `
-	return []command{
-		{name: "set", args: "FILE OWNER TYPE DATA...", does: "makes an RRset consist of the records given", min: 3, max: -1, flags: withTTL, run: set,
-			more: data + owners},
-		{name: "add", args: "FILE OWNER TYPE DATA...", does: "adds records to an RRset", min: 3, max: -1, flags: withTTL, run: add, more: data + owners},
-		{name: "rm", args: "FILE OWNER TYPE [DATA...]", does: "removes records, or a whole RRset", min: 2, max: -1, flags: edits, run: rm,
-			more: `Those that are not there are no error.
+	return []cli.Command{
+		{Name: "set", Args: "FILE OWNER TYPE DATA...", Flags: withTTL, Run: c.on(set),
+			Help: `Set makes an RRset consist of the records given.
+` + data + owners},
+		{Name: "add", Args: "FILE OWNER TYPE DATA...", Flags: withTTL, Run: c.on(add),
+			Help: `Add adds records to an RRset.
+` + data + owners},
+		{Name: "rm", Args: "FILE OWNER TYPE [DATA...]", Flags: edits, Run: c.on(rm),
+			Help: `Rm removes records, or a whole RRset. Those that are not there are no error.
 ` + owners},
-		{name: "ttl", args: "FILE MAX", does: "lowers every TTL above a maximum, such as 5m", min: 1, max: 1, flags: edits, run: lower,
-			more: `It says how long caches may keep what they have: wait -drain takes that.
+		{Name: "ttl", Args: "FILE MAX", Flags: edits, Run: c.on(lower),
+			Help: `Ttl lowers every TTL above a maximum, such as 5m. It says how long caches may keep
+what they have: wait -drain takes that.
 `},
-		{name: "bump", args: "FILE", does: "raises the serial", flags: edits, run: bump},
+		{Name: "bump", Args: "FILE", Flags: edits, Run: c.on(bump),
+			Help: `Bump raises the serial.
+`},
 	}
 }
 
@@ -82,7 +86,7 @@ func (c *call) editRecords(ctx context.Context, edit func(f *zone.File, owner, t
 func lower(ctx context.Context, c *call) error {
 	limit, err := zone.ParseTTL(c.args[0])
 	if err != nil {
-		return wrongUsage{err}
+		return cli.Usagef("%w", err)
 	}
 	return c.edit(ctx, func(f *zone.File, e *edited) error {
 		e.OldTTL = f.MaxTTL().String() // afterwards nobody knows any more
@@ -102,8 +106,8 @@ func bump(ctx context.Context, c *call) error {
 type edited struct {
 	File   string `json:"file"`
 	Serial uint32 `json:"serial"`
-	OldTTL string `json:"oldTTL,omitempty"` // the longest before ttl lowered them
-	Diff   string `json:"diff"`             // "" if nothing changes
+	OldTTL string `json:"old_ttl,omitempty"` // the longest before ttl lowered them
+	Diff   string `json:"diff"`              // "" if nothing changes
 }
 
 func (e edited) String() string {
@@ -123,7 +127,7 @@ func (c *call) edit(ctx context.Context, change func(*zone.File, *edited) error)
 	do := func(ctx context.Context) error { return c.apply(ctx, change) }
 	switch {
 	case !c.frozen && c.rndc != zone.RNDC{}:
-		return wrongUsage{errors.New("the flags of rndc need -frozen")}
+		return cli.Usagef("the flags of rndc need -frozen")
 	case c.frozen && !c.dry:
 		return c.rndc.WhileFrozen(ctx, c.origin, c.file, do)
 	}
@@ -162,7 +166,7 @@ func (c *call) apply(ctx context.Context, change func(*zone.File, *edited) error
 		return err
 	}
 	if c.dry && e.Diff != "" {
-		return exit(3)
+		return cli.ErrDiffers
 	}
 	return nil
 }

@@ -1,17 +1,16 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"flag"
-	"fmt"
-	"io"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/rehost/rehost/examples/internal/cli"
 	"github.com/rehost/rehost/zone"
 )
 
@@ -43,7 +42,7 @@ func commonFlags(flags *flag.FlagSet, o *options) {
 }
 
 func editFlags(flags *flag.FlagSet, o *options) {
-	flags.BoolVar(&o.dry, "n", false, "write nothing, print what would change as a diff")
+	flags.BoolVar(&o.dry, "n", false, "change nothing, print what would change as a diff")
 	flags.BoolVar(&o.frozen, "frozen", false, "edit a dynamic zone: have rndc freeze it before and thaw it after; with -n, it is not frozen, and FILE may lack updates")
 	o.serial = asBefore
 	flags.Func("serial", "how the serial is raised: `POLICY` date (YYYYMMDDnn), increment or unix; without it, date if the serial is one, else increment", func(s string) (err error) {
@@ -78,7 +77,7 @@ func rndcFlags(flags *flag.FlagSet, o *options) {
 
 func timeoutFlag(d time.Duration) func(*flag.FlagSet, *options) {
 	return func(flags *flag.FlagSet, o *options) {
-		flags.DurationVar(&o.timeout, "timeout", d, "how long to wait, such as 90s")
+		flags.DurationVar(&o.timeout, "timeout", d, "`TIME` to wait, such as 90s")
 	}
 }
 
@@ -127,19 +126,16 @@ func address(server string) (netip.AddrPort, error) {
 	}
 	addr, err := netip.ParseAddrPort(server)
 	if err != nil {
-		err = wrongUsage{fmt.Errorf("server %q: not an address such as 192.0.2.1, 192.0.2.1:53 or [2001:db8::1]:53", server)}
+		err = cli.Usagef("server %q: not an address such as 192.0.2.1, 192.0.2.1:53 or [2001:db8::1]:53", server)
 	}
 	return addr, err
 }
 
 // print writes what a command has to say, as JSON or as text.
 func (c *call) print(v any, text string) error {
-	if !c.json {
-		_, err := io.WriteString(c.stdout, text)
-		return err
+	if c.json {
+		return cli.JSON(v)
 	}
-	enc := json.NewEncoder(c.stdout)
-	enc.SetIndent("", "  ")
-	enc.SetEscapeHTML(false)
-	return enc.Encode(v)
+	_, err := os.Stdout.WriteString(text)
+	return err
 }

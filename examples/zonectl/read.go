@@ -11,22 +11,23 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rehost/rehost/examples/internal/cli"
 	"github.com/rehost/rehost/zone"
 )
 
-func readCommands() []command {
-	return []command{
-		{name: "check", args: "FILE", does: "prints what is wrong with a zone", run: check,
-			flags: []func(*flag.FlagSet, *options){oldFlag},
-			more: `Errors are what named refuses or ignores, and lead to exit status 1; warnings are
-what works, and is probably not meant.
+func (c *call) readCommands() []cli.Command {
+	return []cli.Command{
+		{Name: "check", Args: "FILE", Flags: c.defining(oldFlag), Run: c.on(check),
+			Help: `Check prints what is wrong with a zone. Errors are what named refuses or ignores,
+and lead to exit status 3; warnings are what works, and is probably not meant.
 `},
-		{name: "list", args: "FILE [OWNER [TYPE]]", does: "prints records as named serves them", max: 2, run: list},
-		{name: "diff", args: "FILE OTHER|@SERVER", does: "compares records with those of another file or a server", min: 1, max: 1, run: diff,
-			flags: []func(*flag.FlagSet, *options){keyFlag, timeoutFlag(time.Minute)},
-			more: `Spelling and order do not matter. A line with - is in FILE alone, one with + in
-OTHER, or at SERVER: an address, with or without a port, that allows us a
-transfer.
+		{Name: "list", Args: "FILE [OWNER [TYPE]]", Flags: c.defining(), Run: c.on(list),
+			Help: `List prints records as named serves them.
+`},
+		{Name: "diff", Args: "FILE OTHER|@SERVER", Flags: c.defining(keyFlag, timeoutFlag(time.Minute)), Run: c.on(diff),
+			Help: `Diff compares records with those of another file or a server. Spelling and order
+do not matter. A line with - is in FILE alone, one with + in OTHER, or at SERVER:
+an address, with or without a port, that allows us a transfer.
 `},
 	}
 }
@@ -56,7 +57,7 @@ func check(_ context.Context, c *call) error {
 		return err
 	}
 	if problems.Err() != nil {
-		return exit(1)
+		return cli.ErrDiffers
 	}
 	return nil
 }
@@ -123,7 +124,7 @@ func diff(ctx context.Context, c *call) error {
 		return err
 	}
 	if len(changes) > 0 {
-		return exit(3)
+		return cli.ErrDiffers
 	}
 	return nil
 }

@@ -6,28 +6,29 @@ import (
 	"flag"
 	"fmt"
 	"net/netip"
+	"os"
 	"strconv"
 	"time"
 
+	"github.com/rehost/rehost/examples/internal/cli"
 	"github.com/rehost/rehost/zone"
 )
 
-func serverCommands() []command {
-	return []command{
-		{name: "reload", args: "FILE", does: "has named load the file, and makes sure that it did", run: reload,
-			flags: []func(*flag.FlagSet, *options){rndcFlags, timeoutFlag(time.Minute)},
-			more: `It is done when at least the file's serial is served: what rndc says counts for
-little.
+func (c *call) serverCommands() []cli.Command {
+	return []cli.Command{
+		{Name: "reload", Args: "FILE", Flags: c.defining(rndcFlags, timeoutFlag(time.Minute)), Run: c.on(reload),
+			Help: `Reload has named load the file, and makes sure that it did. It is done when at
+least the file's serial is served: what rndc says counts for little.
 `},
-		{name: "wait", args: "FILE [SERVER...]", does: "waits until all servers have the file's serial", max: -1, run: wait,
-			flags: []func(*flag.FlagSet, *options){waitFlags, keyFlag, timeoutFlag(time.Hour)},
-			more: `A newer serial will do. SERVER is an address, with or without a port; without
-any, all addresses of the zone's NS set are asked. What each has come to is told
-as it happens, on standard error, and in the end as a table.
+		{Name: "wait", Args: "FILE [SERVER...]", Flags: c.defining(waitFlags, keyFlag, timeoutFlag(time.Hour)), Run: c.on(wait),
+			Help: `Wait waits until all servers have the file's serial. A newer serial will do. SERVER
+is an address, with or without a port; without any, all addresses of the zone's NS
+set are asked. What each has come to is told as it happens, on standard error, and
+in the end as a table.
 `},
-		{name: "cutover", args: "FILE NAME...", does: "plans when names can move to another address", min: 1, max: -1, run: cutover,
-			flags: []func(*flag.FlagSet, *options){cutoverFlags},
-			more: `Ask before the TTLs are lowered.
+		{Name: "cutover", Args: "FILE NAME...", Flags: c.defining(cutoverFlags), Run: c.on(cutover),
+			Help: `Cutover plans when names can move to another address. Ask before the TTLs are
+lowered.
 `},
 	}
 }
@@ -75,7 +76,7 @@ func reload(ctx context.Context, c *call) error {
 		return err
 	}
 	if status.Serial != serial { // newer, or Reload had failed
-		fmt.Fprintf(c.stderr, "%s: warning: the file has serial %d, and %d was served before: nothing was loaded\n", c.file, serial, status.Serial)
+		fmt.Fprintf(os.Stderr, "%s: warning: the file has serial %d, and %d was served before: nothing was loaded\n", c.file, serial, status.Serial)
 	}
 	text := fmt.Sprintf("%s: serial %d is served\n", status.Origin, status.Serial)
 	if status.InlineSigning {
@@ -113,7 +114,7 @@ func wait(ctx context.Context, c *call) error {
 		return err
 	}
 	report, failed := zone.WaitSerial(patience, c.origin, serial, servers, &zone.WaitOptions{
-		Key: key, Changed: func(s zone.ServerState) { fmt.Fprintln(c.stderr, s) },
+		Key: key, Changed: func(s zone.ServerState) { fmt.Fprintln(os.Stderr, s) },
 	})
 	out, text := waited{Report: report}, report.String()
 	if c.drain != nil && failed == nil {

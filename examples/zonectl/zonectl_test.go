@@ -1,12 +1,9 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -30,7 +27,7 @@ func TestScript(t *testing.T) {
 func params(env []string, scripts ...string) testscript.Params {
 	p := testscript.Params{
 		UpdateScripts: os.Getenv("UPDATE") != "",
-		Cmds:          map[string]func(*testscript.TestScript, bool, []string){"exits": exitsWith},
+		Cmds:          map[string]func(*testscript.TestScript, bool, []string){"exits": lab.Exits},
 		Setup: func(e *testscript.Env) error {
 			// With the race detector, each program would sleep a second at its end.
 			e.Vars = append(append(e.Vars, "GORACE=atexit_sleep_ms=0"), env...)
@@ -41,15 +38,6 @@ func params(env []string, scripts ...string) testscript.Params {
 		p.Files = append(p.Files, filepath.Join("testdata/script", name))
 	}
 	return p
-}
-
-// exitsWith is a command of the scripts: exits STATUS PROGRAM [ARGUMENT...].
-func exitsWith(ts *testscript.TestScript, _ bool, args []string) {
-	var failed *exec.ExitError
-	err := ts.Exec(args[1], args[2:]...)
-	if !errors.As(err, &failed) || strconv.Itoa(failed.ExitCode()) != args[0] {
-		ts.Fatalf("%s exits with %v, and not with status %s", args[1], err, args[0])
-	}
 }
 
 // TestGuessOrigin tells when a file's name is taken for the zone's.

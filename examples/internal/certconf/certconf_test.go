@@ -76,7 +76,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"two ways to tell", router, `signal = "HUP"`, "signal = \"HUP\"\nreload = [\"/bin/true\"]", "signal =", "reload says already"},
 		{"a key over plain HTTP", guest, `url = "http://172.16.1.1`, `url = "http://203.0.113.63`, "url =", "has to name an address that lies within"},
 		{"a name over plain HTTP", guest, `url = "http://172.16.1.1`, `url = "http://ingress.example.net`, "url =", "has to name an address that lies within"},
-		{"a password in a URL", guest, `url = "http://172`, `url = "https://u:p@172`, "url =", "is no URL of scheme"},
+		{"a password in a URL", guest, `url = "http://172`, `url = "https://u:p@172`, "url =", "fetch.url: is no URL of scheme"},
 		{"two sources", guest, `url = "http`, "dir = \"/root/.lego\"\nurl = \"http", "[fetch]", "and not both"},
 		{"no source", guest, `url = "http://172.16.1.1:8182/"`, "", "[fetch]", "it needs url or dir"},
 		{"a layout that is none", guest, `mode = "0440"`, `layout = "flat"`, `flat"`, "is none of versions, combined and pair"},
@@ -137,10 +137,13 @@ func TestLoadRefusesBareNumbers(t *testing.T) {
 		{`mode = "0440"`, `mode = 0o444`},
 		{`mode = "0440"`, `mode = 444`},
 		{`keep = 3`, `layout = 7`},
+		{`probes = [`, "probes = [\n\t7,"},
 	} {
-		require.Contains(t, guest, change[0])
-		_, err := certconf.Load("c.toml", []byte(strings.Replace(guest, change[0], change[1], 1)))
-		assert.ErrorContains(t, err, "c.toml: ", change[1])
+		before, after, found := strings.Cut(guest, change[0])
+		require.True(t, found, change[0])
+		_, err := certconf.Load("c.toml", []byte(before+change[1]+after))
+		place := fmt.Sprintf("c.toml:%d:1: ", strings.Count(before, "\n")+1)
+		assert.ErrorContains(t, err, place, change[1])
 	}
 }
 

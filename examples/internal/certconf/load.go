@@ -305,7 +305,8 @@ func (v *validation) printable(key, value string) {
 func (v *validation) url(key, value string, schemes ...string) *url.URL {
 	u, err := url.Parse(value)
 	if err != nil || !slices.Contains(schemes, u.Scheme) || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		v.add(key, "%q is no URL of scheme %s", value, strings.Join(schemes, " or "))
+		// Not quoted: it may hold a password.
+		v.add(key, "is no URL of scheme %s, without user, query and fragment", strings.Join(schemes, " or "))
 		return nil
 	}
 	v.printable(key, value)

@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/signal"
 	"slices"
@@ -24,8 +25,10 @@ type Program struct {
 
 // A Command is one of the things that a program does.
 type Command struct {
-	Name  string
-	Args  string // the names of its arguments, all of which it needs
+	Name string
+	// Args names its arguments. One in brackets may be left out; dots behind the last
+	// stand for any number of it.
+	Args  string
 	Help  string
 	Flags func(*flag.FlagSet) // defines its flags; nil: it has none
 	// Hangup leaves SIGHUP to the command, as daemons have it, where it ends others.
@@ -52,7 +55,7 @@ func Hostname() string {
 
 const statuses = `
 Flags stand before the arguments. Exit status: 0 done, 1 failed, 2 wrong usage,
-3 something differs: with -n, there is something to do.
+3 something differs, or is not well; with -n, there is something to do.
 `
 
 // Main runs the program and ends it. What is under way when somebody presses ^C, or
@@ -120,24 +123,42 @@ func (c Command) parse(title string, args []string) ([]string, error) {
 	}
 	err := flags.Parse(args)
 	rest := flags.Args()
-	want := len(strings.Fields(c.Args))
+	least, most := c.counts()
 	late := slices.IndexFunc(rest, func(arg string) bool { return strings.HasPrefix(arg, "-") })
 	switch {
 	case errors.Is(err, flag.ErrHelp):
-		fmt.Printf("usage: %s [flags] %s\n\n%s", title, c.Args, c.Help)
-		if c.Flags != nil {
-			fmt.Println("\nFlags:")
-			flags.SetOutput(os.Stdout)
-			flags.PrintDefaults()
-		}
-		fmt.Print(statuses)
+		c.help(title, flags)
 		return nil, err
 	case err != nil:
 		return nil, WrongUsage{err}
 	case late >= 0: // a -n after FILE must not be overlooked
 		return nil, Usagef("unexpected argument %q; flags stand before %s", rest[late], c.Args)
-	case len(rest) != want:
-		return nil, Usagef("it takes %s, and got %d arguments", c.Args, len(rest))
+	case len(rest) < least || len(rest) > most:
+		return nil, Usagef("it takes %s; arguments given: %d", c.Args, len(rest))
 	}
 	return rest, nil
+}
+
+// counts tells how many arguments the command takes.
+func (c Command) counts() (least, most int) {
+	for _, name := range strings.Fields(c.Args) {
+		if most++; !strings.HasPrefix(name, "[") {
+			least++
+		}
+	}
+	if strings.Contains(c.Args, "...") {
+		most = math.MaxInt
+	}
+	return least, most
+}
+
+func (c Command) help(title string, flags *flag.FlagSet) {
+	if c.Flags == nil {
+		fmt.Printf("usage: %s %s\n\n%s%s", title, c.Args, c.Help, statuses)
+		return
+	}
+	fmt.Printf("usage: %s [flags] %s\n\n%s\nFlags:\n", title, c.Args, c.Help)
+	flags.SetOutput(os.Stdout)
+	flags.PrintDefaults()
+	fmt.Print(statuses)
 }

@@ -2,6 +2,7 @@ package move
 
 import (
 	"net/netip"
+	"slices"
 
 	"golang.zx2c4.com/wireguard/wgctrl/wgtypes"
 
@@ -80,6 +81,19 @@ func (m *Move) Forwards() natfwd.Set {
 		}
 	}
 	return set
+}
+
+// NginxPorts are the TCP ports that nginx on the router has to be reached at: those of
+// the web sites, or the one of HTTP-01 alone, unless the guest gets that port.
+func (m *Move) NginxPorts() []uint16 {
+	guests := func(s Service) bool { return s.Via == Forward && s.Port == 80 }
+	switch {
+	case slices.ContainsFunc(m.Services, func(s Service) bool { return s.Via == Proxy }):
+		return []uint16{80, 443}
+	case len(m.Certificates) > 0 && !slices.ContainsFunc(m.Services, guests):
+		return []uint16{80}
+	}
+	return nil
 }
 
 // targets are the guest's addresses that the world does not know. An IPv6 address

@@ -167,7 +167,10 @@ func (v *validation) upgrade() {
 
 func (v *validation) disk() {
 	for key, n := range map[string]Bytes{"disk.size": v.Disk.Size, "disk.changed": v.Disk.Changed, "disk.read": v.Disk.Read, "disk.link": v.Disk.Link} {
-		if n == 0 {
+		switch {
+		case v.file.Number(key):
+			v.add(key, "it needs a unit, such as 80GiB, 2GB or 100Mbit, in quotes")
+		case n == 0:
 			v.add(key, "is missing: the stop is estimated from it")
 		}
 	}
@@ -204,7 +207,7 @@ func (v *validation) home() {
 func (v *validation) tunnel() {
 	router, guest := v.Tunnel.Router, v.Tunnel.Guest
 	if !router.Addr(true).IsValid() || !guest.Addr(true).IsValid() {
-		v.add("tunnel", "both ends need an IPv4 address")
+		v.add("tunnel", "both ends need an IPv4 address: give each one in its addresses, such as 172.16.1.1/24 and 172.16.1.4/24")
 		return
 	}
 	if router.Addr(false).IsValid() != guest.Addr(false).IsValid() {
@@ -216,7 +219,7 @@ func (v *validation) tunnel() {
 			continue
 		}
 		if !slices.ContainsFunc(guest.Addresses, func(p netip.Prefix) bool { return p.Contains(gateway) }) {
-			v.add("tunnel.router.addresses", "the guest's default route goes through %s, which lies in no prefix that is connected to the guest: %s has %v",
+			v.add("tunnel.router.addresses", "the guest's default route goes through %s, which lies in no prefix that is connected to the guest: %s has %v there, so give both ends addresses of one network",
 				gateway, v.Tunnel.Iface, guest.Addresses)
 		}
 	}

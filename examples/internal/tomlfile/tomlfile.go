@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
@@ -19,21 +20,54 @@ type File struct {
 	places map[string]place
 }
 
-type place struct{ line, col int }
+type place struct {
+	line, col int
+	number    bool
+}
 
 // Decode reads a file into a struct. Keys that the struct does not have are errors, all of
 // them at once. Errors are *textfile.ParseError.
 func Decode(name string, data []byte, into any) (*File, error) {
 	dec := toml.NewDecoder(bytes.NewReader(data))
 	dec.DisallowUnknownFields()
-	if err := dec.Decode(into); err != nil {
+	err := dec.Decode(into)
+	places, broken := findPlaces(data)
+	f := &File{name, places}
+	switch {
+	case err != nil && !placed(err):
+		return nil, f.unplaced(data, into, err)
+	case err != nil:
 		return nil, decodeErrors(name, err)
+	case broken != nil:
+		return nil, &textfile.ParseError{File: name, Err: broken}
 	}
-	places, err := findPlaces(data)
-	if err != nil {
-		return nil, &textfile.ParseError{File: name, Err: err}
+	return f, nil
+}
+
+// placed says whether the decoder tells where an error stands.
+func placed(err error) bool {
+	_, unknown := errors.AsType[*toml.StrictMissingError](err)
+	_, other := errors.AsType[*toml.DecodeError](err)
+	return unknown || other
+}
+
+// unplaced puts an error into its place: that of a bare number where a text should be,
+// which a type's UnmarshalText has refused. It is in the first lines that give it, too.
+func (f *File) unplaced(data []byte, into any, err error) error {
+	found := &textfile.ParseError{File: f.name, Err: err}
+	end, last := 0, 0
+	for line := range bytes.Lines(data) {
+		end, last = end+len(line), last+1
+		if err := toml.Unmarshal(data[:end], reflect.New(reflect.TypeOf(into).Elem()).Interface()); err != nil && !placed(err) {
+			break
+		}
 	}
-	return &File{name, places}, nil
+	for _, at := range f.places {
+		if at.line <= last && at.line > found.Line {
+			found.Line, found.Col = at.line, at.col
+		}
+	}
+	return found
 }
 
 // decodeErrors puts the decoder's errors into the form that all of ours have.
@@ -47,12 +81,14 @@ func decodeErrors(name string, err error) error {
 		}
 		return errors.Join(errs...)
 	}
-	if e, ok := errors.AsType[*toml.DecodeError](err); ok {
-		line, col := e.Position()
-		return &textfile.ParseError{File: name, Line: line, Col: col, Err: errors.New(strings.TrimPrefix(e.Error(), "toml: "))}
+	e, _ := errors.AsType[*toml.DecodeError](err)
+	line, col := e.Position()
+	text := strings.TrimPrefix(e.Error(), "toml: ")
+	if mismatch, ok := strings.CutPrefix(text, "cannot decode TOML "); ok { // into a type of Go's
+		kind, _, _ := strings.Cut(mismatch, " into ")
+		text = fmt.Sprintf("%s: it cannot be a TOML %s", strings.Join(e.Key(), "."), kind)
 	}
-	// A number where a text should be, of which the decoder does not say where it stands.
-	return &textfile.ParseError{File: name, Err: err}
+	return &textfile.ParseError{File: name, Line: line, Col: col, Err: errors.New(text)}
 }
 
 // findPlaces maps every key, such as "guest.home.gateway" or "service.2.port",
@@ -71,7 +107,7 @@ func findPlaces(data []byte) (map[string]place, error) {
 		for it := e.Key(); it.Next(); {
 			if at.line == 0 {
 				start := p.Shape(it.Node().Raw).Start
-				at = place{start.Line, start.Column}
+				at = place{line: start.Line, col: start.Column}
 			}
 			keys = append(keys, string(it.Node().Data))
 		}
@@ -86,11 +122,16 @@ func findPlaces(data []byte) (map[string]place, error) {
 			table = element + "."
 			places[element] = at
 		case unstable.KeyValue:
+			at.number = e.Value().Kind == unstable.Integer || e.Value().Kind == unstable.Float
 			places[table+path] = at
 		}
 	}
 	return places, p.Error()
 }
+
+// Number says whether a bare number stands at a key: the decoder takes one for a type of
+// numbers without asking its UnmarshalText.
+func (f *File) Number(key string) bool { return f.places[key].number }
 
 // Problem makes a problem of severity Error about a key. Where the key is
 // missing, the place is that of the nearest table around it.
