@@ -20,7 +20,9 @@ func bothPaths(m *move.Move, ms *machines) (phase, error) {
 	if err != nil {
 		return phase{}, err
 	}
+	wasOn := false
 	rc, err := edit(ms, guest, "/etc/rc.conf", netbsdcfg.ParseRC, func(f *netbsdcfg.RC) error {
+		wasOn, _ = f.Enabled("pf")
 		return f.Enable("pf", true)
 	})
 	if err != nil {
@@ -48,17 +50,20 @@ func bothPaths(m *move.Move, ms *machines) (phase, error) {
 				"nohup sh -c 'sleep 300; pfctl -d' >/dev/null 2>&1 &",
 				"pfctl -nf /etc/pf.conf && /etc/rc.d/pf start",
 				"pfctl -sr"),
-			Check: []string{
-				"The last command lists the rules with reply-to.",
-				"The old address still answers from outside, to a new login too. Then `kill %1`: without it, pf goes off again after five minutes, which lets you back in if the rules lock you out.",
+			Check: []check{
+				networkFits(m),
+				rulesReply(m, "The last command lists the rules with reply-to."),
+				byHand("The old address still answers from outside, to a new login too. Then `kill %1`: without it, pf goes off again after five minutes, which lets you back in if the rules lock you out."),
 			}},
 		cloud,
 		forwards,
 		{Title: "After a reboot", Host: router,
-			Do:    "Reboot it, with a new login afterwards: nothing depends on it yet.",
-			Check: slices.Concat(reachable(m, m.Router.Address), reachable(m, m.Guest.Old.Address))},
+			Do:    "Reboot it now: nothing depends on it yet. All of this has to come back by itself.",
+			Check: slices.Concat([]check{kernelForwards(m), rulesForward(m, fmt.Sprintf("`iptables -t nat -S | grep rehost-%s` lists every forwarded port, and MASQUERADE, each once.", guest))}, reachable(m, m.Router.Address), reachable(m, m.Guest.Old.Address))},
 	}
+	reload := ""
 	if web := proxied(m); len(web) > 0 {
+		reload = ", and reload nginx"
 		solver, err := challengeLocation(m, ms)
 		if err != nil {
 			return phase{}, err
@@ -67,15 +72,20 @@ func bothPaths(m *move.Move, ms *machines) (phase, error) {
 			Do:    "nginx answers for " + strings.Join(allNames(web), " and ") + " and asks the guest, with the visitor's address in X-Real-IP and X-Forwarded-For.",
 			Files: []rendered{solver, ms.create(router, sitesPath(m), proxyBlock(m, web, false))},
 			Run:   []string{"nginx -t && nginx -s reload"},
-			Check: []string{fmt.Sprintf("`curl -sI -H 'Host: %s' http://%s/` is answered by the guest.", web[0].Names[0], m.Router.Address)}})
+			Check: append([]check{nginxTakes(m)}, webAnswers(m, web)...)})
+	}
+	pfBack := "`/etc/rc.d/pf stop`, and put rc.conf, pf.conf and ifconfig.%s back."
+	if wasOn {
+		pfBack = "put rc.conf, pf.conf and ifconfig.%s back, then `pfctl -f /etc/pf.conf`."
 	}
 	return phase{Dir: bothPathsDir, Title: "Both paths answer",
 		Goal:  fmt.Sprintf("Every service answers at %s and at %s.", m.Guest.Old.Address, m.Router.Address),
 		Steps: steps,
 		Back: []string{
-			fmt.Sprintf("On %s: `/etc/rc.d/pf stop`, and put rc.conf, pf.conf and ifconfig.%s back. The default route was never touched.", guest, m.Tunnel.Iface),
-			fmt.Sprintf("On %s: `%s`, remove the script and its link, remove the two nginx files and reload nginx. Nobody knows this path yet.", router, runHook(m, "stop")),
-		}}, nil
+			fmt.Sprintf("On %s: "+pfBack+" The default route was never touched.", guest, m.Tunnel.Iface),
+			fmt.Sprintf("On %s: `%s`, then remove the script, its link and what else this phase has installed, or put the old one back%s. Nobody knows this path yet.", router, runHook(m, "stop"), reload),
+		},
+		BackCheck: append([]check{networkFits(m), rulesGone(m)}, reachable(m, m.Guest.Old.Address)...)}, nil
 }
 
 // replyRules are one rule per family that the tunnel has.

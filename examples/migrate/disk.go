@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"path"
+	"slices"
 	"time"
 
 	"github.com/rehost/rehost/examples/internal/move"
@@ -19,14 +20,15 @@ func disk(m *move.Move, _ *machines) (phase, error) {
 		Goal: fmt.Sprintf("%s:%s is the guest's disk. With the machine stopped, that takes about %s.", home, image, short(stop.stop)),
 		Steps: []step{
 			{Title: "Take the files of phase 6 along", Host: guest,
-				Do:    "The first boot at home has no network. Copy the folder 06-first-boot/" + guest + " to /root/move on the guest now.",
-				Run:   []string{"ls /root/move/etc"},
-				Check: []string{"/etc/fstab names the disk as it is called at home, ld0, or by NAME=."}},
+				Do:  "The first boot at home has no network: what it needs has to be on the disk before the final pass. From the folder of this runbook, `scp -rp 06-first-boot/" + guest + " root@" + guest + ":/root/move`, where /root/move is not there yet. migrate, the move file and the present files go along, for the checks on the console.",
+				Run: []string{"ls /root/move/etc"},
+				Check: []check{takenAlong(m), diskAtHome(m),
+					byHand("/etc/resolv.conf names servers that answer at home too: a provider's often answers its own guests only.")}},
 			{Title: "The host is ready", Host: home, Do: "Find out now, not while everything is stopped.",
 				Run: []string{"pkg info vm-bhyve grub2-bhyve", "vm switch list", "mkdir -p " + path.Dir(image), "df -h " + path.Dir(image)},
-				Check: []string{
-					"Both packages are there, and the switch " + m.Guest.VM.Switch + ".",
-					fmt.Sprintf("There is room for %s: a disk with zeros needs less.", m.Disk.Size),
+				Check: []check{
+					byHand("Both packages are there, and the switch " + m.Guest.VM.Switch + "."),
+					byHand(fmt.Sprintf("There is room for %s: a disk with zeros needs less.", m.Disk.Size)),
 				}},
 			{Title: "Install diskmove at both ends",
 				Do: fmt.Sprintf("On a machine with Go, in this module's folder. uname -sm tells the GOOS and GOARCH of %s: here it is a Linux.", old.Host),
@@ -34,34 +36,35 @@ func disk(m *move.Move, _ *machines) (phase, error) {
 					"GOOS=freebsd GOARCH=amd64 go build -o diskmove-home ./examples/diskmove && scp diskmove-home root@" + home + ":/usr/local/bin/diskmove",
 					"GOOS=linux GOARCH=amd64 go build -o diskmove-old ./examples/diskmove && scp diskmove-old " + old.Host + ":diskmove",
 				},
-				Check: []string{fmt.Sprintf("On %s: `ssh %s sudo -n ./diskmove -h` prints its help, and asks for nothing.", home, old.Host)}},
+				Check: []check{byHand(fmt.Sprintf("On %s: `ssh %s sudo -n ./diskmove -h` prints its help, and asks for nothing.", home, old.Host))}},
 			{Title: "What there is to do", Host: home,
 				Do:  "Nothing is written. It ends with status 3.",
 				Run: []string{"diskmove copy -n " + places},
-				Check: []string{fmt.Sprintf("The source has %s, as disk.size says, or the estimate below counts for nothing.", m.Disk.Size),
-					"The target will be made. One that is there is an earlier try."}},
+				Check: []check{byHand(fmt.Sprintf("The source has %s, as disk.size says, or the estimate below counts for nothing.", m.Disk.Size)),
+					byHand("The target will be made. One that is there is an earlier try.")}},
 			{Title: "The live pass", Host: home,
 				Do:  fmt.Sprintf("The machine runs, and the disk is only read: with all of it new, the pass takes %s. If the link fails, give the same command again. Repeat it shortly before the stop: a second pass moves only what has changed.", short(stop.whole)),
 				Run: []string{"diskmove copy -live " + places},
-				Check: []string{"It says dirty, which is as it should be: blocks from before and after a write stand side by side. Do not boot from it.",
-					"`diskmove status " + image + ".journal` says dirty."}},
+				Check: []check{byHand("It says dirty, which is as it should be: blocks from before and after a write stand side by side. Do not boot from it."),
+					passed(m, image, "`diskmove status "+image+".journal` says dirty.", false)}},
 			{Title: "Stop", Host: guest, Do: "From here on nothing answers until the guest boots at home.",
 				Show:  stop.lines(m.Disk),
 				Run:   []string{"shutdown -p now"},
-				Check: []string{old.Host + " shows the guest as stopped, and does not start it again by itself."}},
+				Check: []check{byHand(old.Host + " shows the guest as stopped, and does not start it again by itself.")}},
 			{Title: "The final pass", Host: home,
 				Do:  "Both ends read the whole disk, and what differs is moved, read back and checked.",
 				Run: []string{"diskmove copy -final " + places},
-				Check: []string{
-					"It says complete, as does `diskmove status " + image + ".journal`. The digest that it prints is that of the source, and of the target as it was read back or compared.",
-					fmt.Sprintf("Whoever wants another program's word, and has another %s of stop for it: the line with b3sum that it prints, and `ssh %s sudo -n b3sum %s`, or `diskmove verify %s`.",
-						short(stop.read), old.Host, old.Disk, places),
+				Check: []check{
+					passed(m, image, "It says complete, as does `diskmove status "+image+".journal`. The digest that it prints is that of the source, and of the target as it was read back or compared.", true),
+					byHand(fmt.Sprintf("Whoever wants another program's word, and has another %s of stop for it: the line with b3sum that it prints, and `ssh %s sudo -n b3sum %s`, or `diskmove verify %s`.",
+						short(stop.read), old.Host, old.Disk, places)),
 				}},
 		},
 		Back: []string{
 			fmt.Sprintf("Start the guest at %s again: its disk was only read, and nothing was written there. With the zone of phase 4 it still answers through the tunnel.", old.Host),
 			"What was copied stays good for the next try: begin with the live pass. `rm " + image + ".journal` after phase 7.",
 		},
+		BackCheck: slices.Concat(reachable(m, old.Address), reachable(m, m.Router.Address)),
 	}, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"net"
 	"path"
 	"slices"
+	"strings"
 
 	"github.com/rehost/rehost/bhyve"
 	"github.com/rehost/rehost/examples/internal/move"
@@ -26,7 +27,7 @@ func firstBoot(m *move.Move, ms *machines) (phase, error) {
 	}
 	mac, err := net.ParseMAC(m.Guest.VM.MAC)
 	if err != nil {
-		return phase{}, m.Problem("guest.vm.mac", "%v", err)
+		return phase{}, m.Problem("guest.vm.mac", "%v: write six bytes, such as 02:00:5e:00:53:04", err)
 	}
 	vm, err := edit(ms, home, guestFile(m), bhyve.Parse, func(f *bhyve.File) error {
 		return describeGuest(f, m.Guest.VM, memory, mac)
@@ -34,7 +35,7 @@ func firstBoot(m *move.Move, ms *machines) (phase, error) {
 	if err != nil {
 		return phase{}, m.Problem("guest.vm", "%v", err)
 	}
-	single, err := singleUser(vm)
+	single, vm, err := singleUser(vm)
 	if err != nil {
 		return phase{}, err
 	}
@@ -47,24 +48,29 @@ func firstBoot(m *move.Move, ms *machines) (phase, error) {
 			Do:    "The guest must not come up with the provider's addresses.",
 			Files: []rendered{single},
 			Run:   []string{"vm start " + guest, "vm console " + guest},
-			Check: []string{"The kernel's last line asks for a shell. `~.` leaves the console."}},
+			Check: []check{byHand("The kernel's last line asks for a shell. `~.` leaves the console.")}},
 		{Title: "The network at home", Host: guest,
 			Do:    "On the console. The endpoint gets a route of its own through the gateway at home, and everything else goes into the tunnel. pf is not needed any more: there is one path.",
 			Files: network,
 			Run: []string{
 				"fsck -p", "mount -u -o rw /", "mount -a -t ffs",
 				"mkdir -p /root/move/before",
+				"for f in " + strings.Join(gates(), " ") + "; do test ! -e $f || mv $f /root/move/before/; done",
 				"for f in /root/move/etc/*; do b=/root/move/before/${f##*/}; test -e $b || cp -p /etc/${f##*/} $b; cp $f /etc/; done",
 				"for f in /root/move/etc/*; do cmp $f /etc/${f##*/}; done",
 			},
-			Check: []string{"The last command prints nothing. Then `shutdown -p now`."}},
+			Check: []check{
+				byHand("The last command prints nothing."),
+				onlyTheTunnel(m),
+				networkFits(m),
+			}},
 		{Title: "Start for good", Host: home,
-			Do:    "When `vm list` says Stopped: the same file without -s.",
+			Do:    "`shutdown -p now` on the guest's console. When `vm list` says Stopped: the same file without -s.",
 			Files: []rendered{vm},
 			Run:   []string{"vm start " + guest},
-			Check: []string{
-				fmt.Sprintf("On %s: `netstat -rn` shows default through %s and %s through %s.", guest, m.Tunnel.Router.Addr(true), m.Router.Address, m.Guest.Home.Gateway),
-				"`grep grub_run " + guestFile(m) + "` shows no -s.",
+			Check: []check{
+				byHand(fmt.Sprintf("On %s: `netstat -rn` shows default through %s and %s through %s.", guest, m.Tunnel.Router.Addr(true), m.Router.Address, m.Guest.Home.Gateway)),
+				multiUser(m, "`grep grub_run "+guestFile(m)+"` shows no -s."),
 			}},
 	}
 	return phase{Dir: "06-first-boot", Title: "First boot at home",
@@ -72,8 +78,9 @@ func firstBoot(m *move.Move, ms *machines) (phase, error) {
 		Steps: steps,
 		Back: []string{
 			"In single-user mode on the console: `cp -p /root/move/before/* /etc/`.",
-			fmt.Sprintf("Or stop it with `vm stop %s`, and when `vm list` says Stopped, start the guest at %s again.", guest, m.Guest.Old.Host),
-		}}, nil
+			fmt.Sprintf("Or stop it with `vm stop %s`, and when `vm list` says Stopped, put the old %s back and start the guest at %s again.", guest, path.Base(guestFile(m)), m.Guest.Old.Host),
+		},
+		BackCheck: slices.Concat(reachable(m, m.Guest.Old.Address), reachable(m, m.Router.Address))}, nil
 }
 
 func guestFile(m *move.Move) string {
@@ -88,13 +95,20 @@ func leftInSingleUser(m *move.Move, ms *machines) error {
 	if err != nil || !f.SingleUser() {
 		return err
 	}
-	if err := f.SetSingleUser(false); err != nil {
+	line, err := singleUserLine(f)
+	if err != nil {
 		return err
 	}
-	before, after := textfile.Lines(ms.files[name]), textfile.Lines(f.Bytes())
-	line := slices.IndexFunc(before, func(line string) bool { return !slices.Contains(after, line) })
-	return bhyve.Problem{File: path.Join(ms.from, name), Line: line + 1, Severity: bhyve.Error,
+	return bhyve.Problem{File: path.Join(ms.from, name), Line: line, Severity: bhyve.Error,
 		Message: "the guest was left in single-user mode: take -s out, there and in the copy here"}
+}
+
+// singleUserLine is the first line that has the flag; it takes it out of f.
+func singleUserLine(f *bhyve.File) (int, error) {
+	before := textfile.Lines(f.Bytes())
+	err := f.SetSingleUser(false)
+	after := textfile.Lines(f.Bytes())
+	return 1 + slices.IndexFunc(before, func(line string) bool { return !slices.Contains(after, line) }), err
 }
 
 // describeGuest makes vm-bhyve's file say what the move file says. More disks
@@ -123,16 +137,24 @@ func describeGuest(f *bhyve.File, vm move.VM, memory bhyve.Size, mac net.Hardwar
 	return f.SetGuest(g)
 }
 
-// singleUser is the same file with -s, in a folder of its own.
-func singleUser(vm rendered) (rendered, error) {
-	f, err := bhyve.Parse(vm.Dir+vm.Path, vm.data)
+// singleUser is the same file with -s, in a folder of its own. It is installed first, and
+// the file for good replaces it.
+func singleUser(vm rendered) (single, final rendered, err error) {
+	name := vm.Dir + vm.Path
+	f, err := bhyve.Parse(name, vm.data)
 	if err != nil {
-		return rendered{}, err
+		return single, final, err
 	}
 	if err := f.SetSingleUser(true); err != nil {
-		return rendered{}, fmt.Errorf("%s: %w", vm.Dir+vm.Path, err)
+		return single, final, fmt.Errorf("%s: %w: write \"knetbsd -h -r ld0a /netbsd\", or what the guest's kernel is called", name, err)
 	}
-	return rendered{Dir: vm.Dir + "-single-user", Path: vm.Path, Mode: vm.Mode, Changes: f.Changes(), data: f.Bytes()}, nil
+	single, final = vm, vm
+	single.Dir, single.data, single.Changes = vm.Dir+"-single-user", f.Bytes(), ""
+	if single.before != nil {
+		single.Changes = textfile.Diff(name, single.before, name, single.data)
+	}
+	final.before, final.Changes = single.data, textfile.Diff(name, single.data, name, vm.data)
+	return single, final, nil
 }
 
 // homeNetwork renders the guest's network files for home.
@@ -158,6 +180,9 @@ func homeNetwork(m *move.Move, ms *machines) ([]rendered, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, name := range gates() {
+		delete(ms.files, guest+name) // the step moves them away
+	}
 	wg, _, err := tunnelFile(m, ms, netbsdcfg.WireGuard{
 		Addresses:     m.Tunnel.Guest.Addresses,
 		EndpointVia:   home.Gateway,
@@ -176,6 +201,20 @@ func homeNetwork(m *move.Move, ms *machines) ([]rendered, error) {
 		return f.Enable("pf", false)
 	})
 	return []rendered{lan, wg, rc}, err
+}
+
+// gates are files that set a default route, whatever rc.conf says.
+func gates() []string { return []string{"/etc/mygate", "/etc/mygate6"} }
+
+// gatesToday warns of those that the guest has: where it runs today they may be right.
+func gatesToday(m *move.Move, ms *machines) (problems netbsdcfg.Problems) {
+	for _, name := range gates() {
+		if _, ok := ms.files[m.Guest.Name+name]; ok {
+			problems = append(problems, netbsdcfg.Problem{File: path.Join(ms.from, m.Guest.Name, name), Line: 1, Severity: netbsdcfg.Warning,
+				Message: "at home it would set a default route past the tunnel, also with defaultroute commented out: let it be until step 6.2, which moves it to /root/move/before"})
+		}
+	}
+	return problems
 }
 
 // asksDHCP refuses a guest that would take its default route at home from DHCP:

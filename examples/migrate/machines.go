@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -46,16 +47,16 @@ func readMachines(from string, in fs.FS, m *move.Move) (*machines, error) {
 		}
 		host, file, _ := strings.Cut(name, "/")
 		if !slices.Contains(hosts, host) {
-			return fmt.Errorf("%s: no machine called %q in the move, which knows %s", path.Join(from, name), host, strings.Join(hosts, ", "))
+			return fmt.Errorf("%s: no machine called %q in the move, which knows %s: call its folder one of these", path.Join(from, name), host, strings.Join(hosts, ", "))
 		}
 		kind := kindOf(m, host, file)
-		if kind == unknown || kind == nginxFile && !d.Type().IsRegular() {
-			return nil // a link in sites-enabled leads to a file beside it
+		if kind == unknown || (kind == nginxFile || kind == hookScript) && !d.Type().IsRegular() {
+			return nil // a link in sites-enabled, or in if-post-down.d, leads to a file beside it
 		}
 		if info, err := fs.Stat(in, name); err != nil {
-			return err
+			return fmt.Errorf("%s: %w: a copy of the file itself has to be there, and no link out of the folder", path.Join(from, name), err)
 		} else if !info.Mode().IsRegular() {
-			return fmt.Errorf("%s: not a regular file", path.Join(from, name))
+			return fmt.Errorf("%s: not a regular file: a copy of the file itself has to be there", path.Join(from, name))
 		}
 		ms.files[name], err = fs.ReadFile(in, name)
 		return err
@@ -77,6 +78,8 @@ const (
 	vmBhyve
 	certsyncdFile
 	zoneFile
+	hookScript
+	rulesFile
 )
 
 func kindOf(m *move.Move, host, file string) kind {
@@ -97,6 +100,10 @@ func kindOf(m *move.Move, host, file string) kind {
 		return wireGuard
 	case host == m.Router.Name && file == "etc/network/interfaces.d/"+m.Tunnel.Iface:
 		return fragment
+	case host == m.Router.Name && (file == "etc/rc.local" || strings.HasPrefix(dir, "etc/network/if-")):
+		return hookScript
+	case host == m.Router.Name && dir == "etc/iptables/":
+		return rulesFile
 	case "/"+file == certsyncdPath:
 		return certsyncdFile
 	case strings.Contains(file, "/nginx/"):
@@ -121,11 +128,14 @@ func edit[F text](ms *machines, host, file string, parse func(string, []byte) (F
 		return rendered{}, err
 	}
 	if err := change(f); err != nil {
+		if e, ok := errors.AsType[*netbsdcfg.ParseError](err); ok {
+			return rendered{}, e // it names the file, and the line
+		}
 		return rendered{}, fmt.Errorf("%s: %w", name, err)
 	}
 	r := rendered{Dir: host, Path: file, Mode: 0o644, data: f.Bytes()}
-	if _, ok := ms.files[name]; ok {
-		r.Changes = f.Changes()
+	if old, ok := ms.files[name]; ok {
+		r.Changes, r.before = f.Changes(), old
 	}
 	ms.files[name] = r.data
 	return r, nil
@@ -136,7 +146,7 @@ func (ms *machines) create(host, file string, data []byte) rendered {
 	name := host + file
 	r := rendered{Dir: host, Path: file, Mode: 0o644, data: data}
 	if old, ok := ms.files[name]; ok {
-		r.Changes = textfile.Diff(name, old, name, data)
+		r.Changes, r.before = textfile.Diff(name, old, name, data), old
 	}
 	ms.files[name] = data
 	return r
@@ -176,17 +186,35 @@ func (ms *machines) checkFile(m *move.Move, name string) netbsdcfg.Problems {
 	case linuxSysctl:
 		return problemsOf(parseLinuxSysctl(name, data))
 	case zoneFile:
-		return problemsOf(zone.Parse(name, m.Domain, data))
+		return append(problemsOf(zone.Parse(name, m.Domain, data)), includes(m, name, data)...)
 	case wireGuard:
 		return problemsOf(wgpeer.Parse(name, data))
 	case nginxFile:
 		return checkNginx(name, data)
+	case hookScript:
+		return checkHook(name, data)
+	case rulesFile:
+		return checkRules(name, data)
 	case certsyncdFile:
 		if _, err := certconf.Load(name, data); err != nil {
 			return netbsdcfg.Problems{{File: name, Severity: netbsdcfg.Error, Message: err.Error()}}
 		}
 	}
 	return nil // the guest's network files are checked together
+}
+
+// includes refuses a zone of several files: only the first one is edited, and what it
+// includes would keep the old address and the long TTLs.
+func includes(m *move.Move, name string, data []byte) (problems netbsdcfg.Problems) {
+	n := 0
+	for line := range bytes.Lines(data) {
+		n++
+		if bytes.HasPrefix(bytes.ToUpper(line), []byte("$INCLUDE")) {
+			problems = append(problems, netbsdcfg.Problem{File: name, Line: n, Severity: netbsdcfg.Error,
+				Message: fmt.Sprintf("$INCLUDE is not followed, and what it brings in would keep the old address: put its lines here, on %s too, with $ORIGIN where it has one", m.Guest.Name)})
+		}
+	}
+	return problems
 }
 
 // problemsOf returns what is wrong with a file, also if it cannot be read at all.
@@ -205,8 +233,8 @@ func problemsOf[F text](f F, err error) netbsdcfg.Problems {
 func (ms *machines) checkGuest(m *move.Move) netbsdcfg.Problems {
 	guest := m.Guest.Name
 	root, err := os.MkdirTemp("", "migrate-")
-	if err != nil {
-		return netbsdcfg.Problems{{File: guest, Severity: netbsdcfg.Error, Message: err.Error()}}
+	if err != nil { // which is no fault of the guest's
+		return netbsdcfg.Problems{{Severity: netbsdcfg.Error, Message: "no room for a copy of the guest's files: " + err.Error()}}
 	}
 	defer os.RemoveAll(root)
 	host, err := ms.copyGuest(guest, root)

@@ -42,6 +42,9 @@ func challengeLocation(m *move.Move, ms *machines) (rendered, error) {
 	return ms.create(m.Router.Name, o.Path, o.Data), nil
 }
 
+// cacheHeader tells whether an answer comes from the guest: nginx gives it no other.
+const cacheHeader = "X-Cache-Status"
+
 // proxyBlock renders the router's nginx configuration: one caching server block
 // per service, which speaks TLS too when there is a certificate. The router is the
 // first proxy that a visitor meets, so what the visitor claims in these headers is
@@ -72,11 +75,11 @@ server {
 		proxy_set_header X-Forwarded-Proto $scheme;
 		proxy_cache %s;
 		proxy_cache_key $scheme$host$request_uri;
-		proxy_cache_lock on;
 		proxy_cache_use_stale error timeout updating;
+		add_header %s $upstream_cache_status always;
 	}
 }
-`, tls, strings.Join(s.Names, " "), challenges, m.Tunnel.Guest.Addr(true), s.Port, guest)
+`, tls, strings.Join(s.Names, " "), challenges, m.Tunnel.Guest.Addr(true), s.Port, guest, cacheHeader)
 	}
 	return []byte(b.String())
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"io/fs"
 	"slices"
+	"time"
 
 	"github.com/rehost/rehost/examples/internal/move"
 	"github.com/rehost/rehost/netbsdcfg"
@@ -23,6 +24,10 @@ type phase struct {
 	Goal  string   `json:"goal"` // what holds when it is done
 	Steps []step   `json:"steps"`
 	Back  []string `json:"back"` // how to undo the phase as a whole
+
+	BackCheck []check `json:"back_check,omitempty"` // what must hold once that is done
+
+	lower time.Time // the latest moment for the short TTLs; zero: the phase has none
 }
 
 // A step is one entry of the runbook. Its files are installed first, then the
@@ -35,7 +40,7 @@ type step struct {
 	Files []rendered `json:"files,omitempty"`
 	Add   []addition `json:"add,omitempty"`
 	Run   []string   `json:"run,omitempty"`
-	Check []string   `json:"check,omitempty"` // what must hold before the next step
+	Check []check    `json:"check,omitempty"` // what must hold before the next step
 }
 
 // An addition is what a person puts into a file, a console or a form by hand.
@@ -52,6 +57,7 @@ type rendered struct {
 	Changes string      `json:"changes,omitempty"` // against the file as the phase before left it; "" for a new one
 	Link    string      `json:"link,omitempty"`    // the file is a symbolic link to it
 	data    []byte
+	before  []byte // as the phase before left it; nil: it was not there
 }
 
 // makePlan renders every phase. Each takes the machines' files as the one before
@@ -59,11 +65,11 @@ type rendered struct {
 // that cannot work is written, and no edit hides what is wrong today.
 func makePlan(m *move.Move, ms *machines) (*plan, error) {
 	p := &plan{Guest: m.Guest.Name}
-	if err := p.review(ms.check(m, ms.from)); err != nil {
+	if err := p.review(append(ms.check(m, ms.from), gatesToday(m, ms)...)); err != nil {
 		return nil, err
 	}
 	for _, render := range []func(*move.Move, *machines) (phase, error){
-		prepare, bothPaths, certificates, dns, disk, firstBoot, check,
+		prepare, bothPaths, certificates, dns, disk, firstBoot, lastCheck,
 	} {
 		ph, err := render(m, ms)
 		if err != nil {

@@ -58,7 +58,7 @@ func prepare(m *move.Move, ms *machines) (phase, error) {
 				"test -e " + keyFile + " || (umask 077; wg-keygen > " + keyFile + ")",
 				"wg-keygen --pub < " + keyFile,
 			},
-			Check: []string{keyCheck}},
+			Check: []check{guestKey(m, keyCheck)}},
 		routerEnd,
 		step{Title: "The guest's end of the tunnel", Host: guest,
 			Do:    "Load wg(4) at every boot and bring the tunnel up. The default route does not change, so nothing is lost if the tunnel does not work. Install the edited files, do not echo into modules.conf: that would wipe it.",
@@ -66,17 +66,21 @@ func prepare(m *move.Move, ms *machines) (phase, error) {
 			Add: []addition{{To: "root's crontab (`crontab -e`), since wg(4) has no keepalive and the provider's NAT would forget the tunnel",
 				Lines: []string{ping}}},
 			Run: append([]string{"ifconfig -C | grep -qw wg || modload if_wg", "ifconfig " + m.Tunnel.Iface + " create"}, commands...),
-			Check: []string{
-				fmt.Sprintf("`ping -c 3 %s` is answered.", m.Tunnel.Router.Addr(true)),
-				"`wgconfig " + m.Tunnel.Iface + "` shows a handshake younger than three minutes.",
+			Check: []check{
+				networkFits(m),
+				tunnelAnswers(m, fmt.Sprintf("`ping -c 3 %s` is answered.", m.Tunnel.Router.Addr(true))),
+				freshHandshake(m, guest, "`wgconfig "+m.Tunnel.Iface+"` shows a handshake younger than three minutes."),
+				freshHandshake(m, m.Router.Name, fmt.Sprintf("On %s: `wg show %s` does so too.", m.Router.Name, m.Tunnel.Iface)),
 			}})
+	back := []string{fmt.Sprintf("On %s: `ifconfig %s destroy`, remove /etc/ifconfig.%s and the line in the crontab, and put the old modules.conf back.", guest, m.Tunnel.Iface, m.Tunnel.Iface)}
+	if len(routerEnd.Files) > 0 {
+		back = append(back, fmt.Sprintf("On %s: %s", m.Router.Name, leaveRouter(m, routerEnd)))
+	}
 	return phase{Dir: "01-prepare", Title: "Prepare",
-		Goal:  fmt.Sprintf("%s runs NetBSD %s and reaches %s through the tunnel. All services answer as before.", guest, m.Guest.Upgrade.To, m.Router.Name),
-		Steps: steps,
-		Back: []string{
-			fmt.Sprintf("On %s: `ifconfig %s destroy`, remove /etc/ifconfig.%s and the line in the crontab, and put the old modules.conf back.", guest, m.Tunnel.Iface, m.Tunnel.Iface),
-			"The upgrade itself has no way back but the provider's snapshot: take one before the first step.",
-		}}, nil
+		Goal:      fmt.Sprintf("%s runs NetBSD %s and reaches %s through the tunnel. All services answer as before.", guest, m.Guest.Upgrade.To, m.Router.Name),
+		Steps:     steps,
+		Back:      append(back, "The upgrade itself has no way back but the provider's snapshot: take one before the first step."),
+		BackCheck: append([]check{networkFits(m)}, reachable(m, m.Guest.Old.Address)...)}, nil
 }
 
 func upgrade(m *move.Move) ([]step, error) {
@@ -97,13 +101,13 @@ func upgrade(m *move.Move) ([]step, error) {
 		}
 		if s.Reboot {
 			st.Run[0] += " && shutdown -r now"
-			st.Check = []string{"The machine comes back, the services answer, and `uname -r` says " + u.To + "."}
+			st.Check = []check{byHand("The machine comes back, and the services answer."), runsRelease(m)}
 		}
 		steps = append(steps, st)
 	}
 	steps[1].Do += " sysupgrade is a package: `pkgin install sysupgrade`."
 	return append(steps, step{Title: "Render again", Host: m.Guest.Name,
-		Do: fmt.Sprintf("The upgrade has merged /etc. Collect the present files anew, set guest.upgrade.from to %s in the move file, and render into a fresh folder: the files there replace the machine's.", u.To)}), nil
+		Do: fmt.Sprintf("The upgrade has merged /etc. Collect the present files anew, set guest.upgrade.from to %s in the move file, and render into a fresh folder. Go on in the runbook there, with the guest's key: its files fit the machine as it is now.", u.To)}), nil
 }
 
 // tunnelFile renders the guest's ifconfig.wg0 for w, which says what changes

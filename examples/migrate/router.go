@@ -70,13 +70,14 @@ func routerTunnel(m *move.Move, ms *machines, hub wgpeer.Hub) (step, error) {
 	}
 	conf.Mode = 0o600
 	s.Files = []rendered{conf}
-	s.Check = []string{
-		"`wg show " + iface + "` lists the peer " + m.Tunnel.Guest.PublicKey + ".",
-		"`wg show " + iface + " public-key` prints " + m.Tunnel.Router.PublicKey + ".",
+	s.Check = []check{
+		isPeer(m, "`wg show "+iface+"` lists the peer "+m.Tunnel.Guest.PublicKey+"."),
+		ownKey(m, "`wg show "+iface+" public-key` prints "+m.Tunnel.Router.PublicKey+"."),
 	}
 	s.Run = live(m, end)
+	open := fmt.Sprintf(" The cloud has to let udp %d in, or the two ends never meet: step 2.2 opens it with all other ports, so do that one now.", m.Tunnel.Port)
 	if quick(m, ms) {
-		s.Do = "wg-quick makes the tunnel from this file, which has its other peers. The guest becomes one, with its addresses in the tunnel and at home."
+		s.Do = "wg-quick makes the tunnel from this file, which has its other peers. The guest becomes one, with its addresses in the tunnel and at home." + open
 		return s, nil
 	}
 	fragment, err := end.Ifupdown()
@@ -84,7 +85,7 @@ func routerTunnel(m *move.Move, ms *machines, hub wgpeer.Hub) (step, error) {
 		return s, m.Problem("tunnel.router", "%v", err)
 	}
 	s.Files = append(s.Files, ms.take(router, fragment)...)
-	s.Do = "The guest becomes a peer, with its addresses in the tunnel and at home, and ifupdown makes the tunnel with the addresses and routes of both families."
+	s.Do = "The guest becomes a peer, with its addresses in the tunnel and at home, and ifupdown makes the tunnel with the addresses and routes of both families." + open
 	if s.Files[1].Changes != "" {
 		s.Do += " The fragment is rendered as a whole: take over what yours has besides."
 	}
@@ -92,6 +93,23 @@ func routerTunnel(m *move.Move, ms *machines, hub wgpeer.Hub) (step, error) {
 		s.Run = []string{"ifup " + iface}
 	}
 	return s, nil
+}
+
+// leaveRouter is the way back from routerTunnel's step.
+func leaveRouter(m *move.Move, s step) string {
+	iface := m.Tunnel.Iface
+	first := fmt.Sprintf("`ifdown %s`", iface)
+	if s.Files[0].before != nil { // the tunnel has other peers
+		first = fmt.Sprintf("`wg set %s peer %s remove`, `ip route del %s dev %s`", iface, m.Tunnel.Guest.PublicKey, m.Guest.Home.Address.Addr(), iface)
+	}
+	for _, f := range s.Files {
+		if f.before == nil {
+			first += ", remove " + f.Path
+		} else {
+			first += ", put the old " + f.Path + " back"
+		}
+	}
+	return first + "."
 }
 
 // mergeEnd adds the guest to the peers that the router's file has, and makes it the
@@ -184,7 +202,10 @@ func forwarding(m *move.Move, ms *machines) (step, error) {
 		Files: append([]rendered{sysctl}, ms.take(router, hook)...),
 		Add:   inet6Fragment(m),
 		Run:   []string{"sysctl --system", runHook(m, "start"), "iptables -t nat -S | grep rehost-" + m.Guest.Name},
-		Check: append([]string{"The last command lists every forwarded port, and MASQUERADE."}, reachable(m, m.Router.Address)...),
+		Check: append([]check{
+			kernelForwards(m),
+			rulesForward(m, "The last command lists every forwarded port, and MASQUERADE, each once."),
+		}, reachable(m, m.Router.Address)...),
 	}, nil
 }
 
@@ -196,8 +217,8 @@ func runHook(m *move.Move, mode string) string {
 // console is the step that is done in the cloud's console, or by its program.
 func console(m *move.Move, ms *machines) (step, error) {
 	ports := []natfwd.Port{{Proto: natfwd.UDP, Port: m.Tunnel.Port}}
-	if len(proxied(m)) > 0 {
-		ports = append(ports, natfwd.Port{Proto: natfwd.TCP, Port: 80}, natfwd.Port{Proto: natfwd.TCP, Port: 443})
+	for _, port := range m.NginxPorts() {
+		ports = append(ports, natfwd.Port{Proto: natfwd.TCP, Port: port})
 	}
 	inbound, err := m.Forwards().InboundRules(ports...)
 	if err != nil {
@@ -205,11 +226,11 @@ func console(m *move.Move, ms *machines) (step, error) {
 	}
 	const file = "/inbound.json"
 	return step{Title: "The cloud's console",
-		Do:    "Most clouds drop what they were not told about. In the console of " + m.Router.Name + ", or where it is Amazon's with the command below, from the folder of this runbook:",
+		Do:    "If it was not done with phase 1: most clouds drop what they were not told about. In the console of " + m.Router.Name + ", or where it is Amazon's with the command below, from the folder of this runbook:",
 		Files: []rendered{ms.create("cloud", file, inbound)},
 		Add:   []addition{{To: "the inbound rules, for 0.0.0.0/0 and ::/0", Lines: inboundRules(m)}, {To: "the network interface", Lines: interfaceSettings(m)}},
 		Run:   []string{"aws ec2 authorize-security-group-ingress --group-id GROUP --ip-permissions file://" + path.Join(bothPathsDir, "cloud", file)},
-		Check: []string{fmt.Sprintf("`nc -vz -w 5 OTHER-MAIL-SERVER 25` on %s connects: clouds block outbound port 25 until asked, and the answer takes days. Ask now.", m.Router.Name)}}, nil
+		Check: []check{mailLeaves(m.Router.Name, fmt.Sprintf("`nc -w 5 OTHER-MAIL-SERVER 25 </dev/null` on %s begins with 220: clouds block outbound port 25 until asked, and the answer takes days. Ask now.", m.Router.Name))}}, nil
 }
 
 func inboundRules(m *move.Move) []string {
@@ -219,8 +240,8 @@ func inboundRules(m *move.Move) []string {
 			lines = append(lines, fmt.Sprintf("%s %d (%s)", strings.Join(s.Protos, " and "), s.Port, s.Name))
 		}
 	}
-	if len(proxied(m)) > 0 {
-		lines = append(lines, "tcp 80 and 443 (nginx)")
+	if ports := m.NginxPorts(); len(ports) > 0 {
+		lines = append(lines, "tcp "+strings.ReplaceAll(strings.Trim(fmt.Sprint(ports), "[]"), " ", " and ")+" (nginx)")
 	}
 	return lines
 }

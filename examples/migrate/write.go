@@ -53,7 +53,7 @@ func differences(dir string, list []textfile.Output) (string, error) {
 	for _, o := range list {
 		text, err := o.Changes(dir)
 		if err != nil {
-			return "", err
+			return "", fmt.Errorf("-out %s: %w", dir, err)
 		}
 		b.WriteString(text)
 	}
