@@ -58,8 +58,24 @@
 //
 // # A whole move
 //
-// The program github.com/rehost/rehost/examples/migrate composes the packages:
-// it renders the move of one machine from one file, phase by phase, with a
-// runbook. The programs zonectl, diskmove, tunnel, portfwd and certsyncd beside it are the
+// The program github.com/rehost/rehost/examples/migrate composes the packages. It
+// renders the move of one machine from one file, phase by phase, with a runbook;
+// rehearses it on the machine at hand; and tells at each phase of the real one whether
+// the next may begin:
+//
+//	go run github.com/rehost/rehost/examples/migrate@latest
+//
+// Each of its seven phases is the work of a few packages, and each package does its part
+// for who needs that alone:
+//
+//  1. Prepare: the guest learns WireGuard (netbsdcfg, wgpeer).
+//  2. Both paths answer: pfrules on the guest; natfwd on the router, which passes ports on.
+//  3. Certificates: got by the router, served by the guest (certsync, certsync/acme).
+//  4. DNS: short TTLs, then the new address (zone).
+//  5. The disk: live, then with the machine stopped (blockcopy).
+//  6. First boot at home: bhyve and netbsdcfg.
+//  7. Check: wgpeer.Health, natfwd.Verify, zone.WaitSerial, certsync's probes.
+//
+// The programs zonectl, diskmove, tunnel, portfwd and certsyncd beside it are the
 // packages zone, blockcopy, wgpeer, natfwd and certsync for the command line.
 package rehost
