@@ -52,7 +52,7 @@ func (v *view) checkKeys() {
 	private := find(all, "PrivateKey")
 	switch {
 	case v.PrivateKey.IsZero() && v.setsKey == nil && !slices.ContainsFunc(private, isBad):
-		v.noteFile(Warning, "has no PrivateKey: setconf takes away the one that the device has")
+		v.noteFile(Warning, "has no PrivateKey: setconf takes away the one that the device has, and a command has to set it again")
 	case !v.PrivateKey.IsZero() && v.setsKey != nil:
 		v.note(private[len(private)-1], Warning, "the command in line %d sets another key after this one", v.setsKey.line+1)
 	}

@@ -42,18 +42,24 @@ func bothPaths(m *move.Move, ms *machines) (phase, error) {
 	if err != nil {
 		return phase{}, err
 	}
+	start, lockedOut, undone := "/etc/rc.d/pf start", "pfctl -d", "pf goes off again"
+	pfBack := "`/etc/rc.d/pf stop`, and put rc.conf, pf.conf and ifconfig.%s back."
+	if wasOn && pf.before != nil { // a firewall that was there must not be gone after five minutes
+		start, lockedOut, undone = "pfctl -f /etc/pf.conf", "pfctl -f /root/before/2/pf.conf", "the rules of before come back"
+		pfBack = "put rc.conf, pf.conf and ifconfig.%s back, then `pfctl -f /etc/pf.conf`."
+	}
 	steps := []step{
 		{Title: "Answers go back the way the question came", Host: guest,
 			Do:    fmt.Sprintf("pf sends the answers to what came in through %s back through it. The default route stays with the provider. Read the diff of pf.conf first: with pf on, the rules that were there hold as well.", m.Tunnel.Iface),
 			Files: []rendered{wg, rc, pf},
 			Run: append(commands,
-				"nohup sh -c 'sleep 300; pfctl -d' >/dev/null 2>&1 &",
-				"pfctl -nf /etc/pf.conf && /etc/rc.d/pf start",
+				"nohup sh -c 'sleep 300; "+lockedOut+"' >/dev/null 2>&1 &",
+				"pfctl -nf /etc/pf.conf && "+start,
 				"pfctl -sr"),
 			Check: []check{
 				networkFits(m),
 				rulesReply(m, "The last command lists the rules with reply-to."),
-				byHand("The old address still answers from outside, to a new login too. Then `kill %1`: without it, pf goes off again after five minutes, which lets you back in if the rules lock you out."),
+				byHand("The old address still answers from outside, to a new login too. Then `kill %1`: without it, " + undone + " after five minutes, which lets you back in if the rules lock you out."),
 			}},
 		cloud,
 		forwards,
@@ -73,10 +79,6 @@ func bothPaths(m *move.Move, ms *machines) (phase, error) {
 			Files: []rendered{solver, ms.create(router, sitesPath(m), proxyBlock(m, web, false))},
 			Run:   []string{"nginx -t && nginx -s reload"},
 			Check: append([]check{nginxTakes(m)}, webAnswers(m, web)...)})
-	}
-	pfBack := "`/etc/rc.d/pf stop`, and put rc.conf, pf.conf and ifconfig.%s back."
-	if wasOn {
-		pfBack = "put rc.conf, pf.conf and ifconfig.%s back, then `pfctl -f /etc/pf.conf`."
 	}
 	return phase{Dir: bothPathsDir, Title: "Both paths answer",
 		Goal:  fmt.Sprintf("Every service answers at %s and at %s.", m.Guest.Old.Address, m.Router.Address),

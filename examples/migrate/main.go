@@ -116,9 +116,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case "check":
 		ok, err = runChecks(ctx, m, p, opt, stdout)
 	case "render":
-		ok, err = deliver(ctx, p, opt, stdout)
+		ok, err = deliver(ctx, p, opt, stdout, stderr)
 	default:
-		if ok, err = deliver(ctx, p, opt, stdout); err == nil {
+		if ok, err = deliver(ctx, p, opt, stdout, stderr); err == nil {
 			ok, err = true, rehearse(ctx, m, p, opt, stdout, stderr)
 		}
 	}
@@ -233,7 +233,7 @@ func presentFiles(in string) (files fs.FS, done func() error, err error) {
 
 // deliver writes the plan; or in a dry run says what would be written, and reports
 // whether all of it is there already.
-func deliver(ctx context.Context, p *plan, opt options, stdout io.Writer) (ok bool, err error) {
+func deliver(ctx context.Context, p *plan, opt options, stdout, stderr io.Writer) (ok bool, err error) {
 	list := outputs(p)
 	diff, err := differences(opt.out, list)
 	if err != nil {
@@ -250,6 +250,9 @@ func deliver(ctx context.Context, p *plan, opt options, stdout io.Writer) (ok bo
 	case opt.json:
 		err = printJSON(stdout, p)
 	case opt.dry:
+		for _, warning := range p.Warnings { // not where patch(1) would read them
+			fmt.Fprintln(stderr, warning)
+		}
 		_, err = io.WriteString(stdout, diff)
 	default:
 		err = describe(stdout, p, opt.out, list, diff != "")

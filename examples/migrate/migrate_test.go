@@ -118,6 +118,31 @@ func TestWarningsDoNotStopButAreShown(t *testing.T) {
 	runbook, err := os.ReadFile(filepath.Join(dir, "out/RUNBOOK.md"))
 	require.NoError(t, err)
 	assert.Contains(t, string(runbook), "- "+warning)
+
+	code, stdout, stderr = migrate(t, dir, "-n")
+	assert.Equal(t, 0, code, "all of it is there")
+	assert.Contains(t, stderr, warning)
+	assert.Empty(t, stdout)
+}
+
+// TestAFirewallThatIsOnIsNotTurnedOff has rules of its own, which the way out of a lockout
+// brings back.
+func TestAFirewallThatIsOnIsNotTurnedOff(t *testing.T) {
+	for on, line := range map[bool]string{
+		false: "nohup sh -c 'sleep 300; pfctl -d' ",
+		true:  "nohup sh -c 'sleep 300; pfctl -f /root/before/2/pf.conf' ",
+	} {
+		dir := sampleDir(t)
+		if on {
+			replace("in/senate/etc/rc.conf", "#pf=YES", "pf=YES ")(t, dir)
+		}
+		code, _, stderr := migrate(t, dir)
+		require.Equal(t, 0, code, stderr)
+		runbook, err := os.ReadFile(filepath.Join(dir, "out/RUNBOOK.md"))
+		require.NoError(t, err)
+		assert.Contains(t, string(runbook), line)
+		assert.Equal(t, !on, strings.Contains(string(runbook), "/etc/rc.d/pf stop"))
+	}
 }
 
 // TestWhatNobodyAsksForIsPassedOver gives more than is needed, as a copy of a
