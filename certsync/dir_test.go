@@ -396,32 +396,3 @@ func TestRollbackToWhatAnotherProgramWrote(t *testing.T) {
 	_, err := dir.Fetch(t.Context(), "example.net", theirs.Fingerprint())
 	assert.ErrorIs(t, err, certsync.ErrNotModified)
 }
-
-// The lego program writes its files in place, one after the other. Whoever reads meanwhile
-// waits for the pair to be whole.
-func TestPairWhileAnotherProgramWrites(t *testing.T) {
-	ca := authority(t)
-	bundles := []*certsync.Bundle{issue(t, ca, "example.net"), issue(t, ca, "example.net")}
-	dir := &certsync.Dir{Path: t.TempDir(), Layout: certsync.Pair}
-	write := func(b *certsync.Bundle) error {
-		for _, file := range []struct {
-			ending string
-			data   []byte
-		}{{".crt", b.Chain}, {".issuer.crt", b.Chain}, {".key", b.Key.Reveal()}, {".json", []byte("{}")}} {
-			if err := os.WriteFile(filepath.Join(dir.Path, b.Name+file.ending), file.data, 0o600); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	require.NoError(t, write(bundles[0]))
-	for i := range 50 {
-		written := make(chan error)
-		go func() { written <- write(bundles[(i+1)%2]) }()
-		b, err := dir.Fetch(t.Context(), "example.net", certsync.Fingerprint{})
-		if assert.NoError(t, err) {
-			assert.Contains(t, []certsync.Fingerprint{bundles[0].Fingerprint(), bundles[1].Fingerprint()}, b.Fingerprint())
-		}
-		require.NoError(t, <-written)
-	}
-}

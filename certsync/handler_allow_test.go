@@ -177,7 +177,7 @@ func (l *pubLog) await(t testing.TB, text string) (whole string) {
 		defer l.mu.Unlock()
 		whole = l.text.String()
 		return strings.Contains(whole, text)
-	}, 10*time.Second, time.Millisecond, text)
+	}, 30*time.Second, time.Millisecond, text)
 	return whole
 }
 

@@ -241,5 +241,5 @@ func TestTheScriptStarts(t *testing.T) {
 		log, err := os.ReadFile(filepath.Join(dir, "log"))
 		require.NoError(c, err)
 		assert.Equal(c, "run /etc/certsyncd.toml\nfailed\n", string(log))
-	}, 10*time.Second, 20*time.Millisecond)
+	}, 30*time.Second, 20*time.Millisecond)
 }
