@@ -52,6 +52,8 @@ type command struct {
 	cancel context.CancelCauseFunc
 	ended  chan struct{} // closed when it has ended and was waited for
 	err    error         // of the program, nil if it succeeded; for after ended
+
+	closing, gone time.Duration // how long Close and a Write that failed wait for ended
 }
 
 func start(ctx context.Context, argv []string, input bool) (*command, error) {
@@ -59,7 +61,7 @@ func start(ctx context.Context, argv []string, input bool) (*command, error) {
 		return nil, &ValueError{Field: "argv", Reason: "there is no command"}
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
-	c := &command{args: argv, cancel: cancel, ended: make(chan struct{})}
+	c := &command{args: argv, cancel: cancel, ended: make(chan struct{}), closing: closeGrace, gone: cancelGrace}
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Stderr = &c.stderr
 	cmd.WaitDelay = cancelGrace
@@ -153,7 +155,7 @@ func (c *command) Write(p []byte) (int, error) {
 	}
 	select {
 	case <-c.ended: // it may tell why it no longer reads
-	case <-time.After(cancelGrace):
+	case <-time.After(c.gone):
 		return n, &CommandError{Args: c.args, Err: err}
 	}
 	if c.err != nil {
@@ -167,7 +169,7 @@ func (c *command) Close() error {
 	go io.Copy(io.Discard, c.stdout) // or it might wait for a reader instead of ending
 	select {
 	case <-c.ended:
-	case <-time.After(closeGrace):
+	case <-time.After(c.closing):
 		c.cancel(errStuck)
 		<-c.ended
 	}

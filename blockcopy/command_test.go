@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -25,6 +26,13 @@ func pipeTo(t *testing.T, argv ...string) io.ReadWriteCloser {
 	return c
 }
 
+// unhurried lets a command take longer to end than a user would wait: the machine may be
+// busy.
+func unhurried(c io.ReadWriteCloser) io.ReadWriteCloser {
+	c.(*command).closing, c.(*command).gone = time.Minute, time.Minute
+	return c
+}
+
 func TestACommandIsOneStream(t *testing.T) {
 	c := pipeTo(t, "head", "-c", "3000000")
 	sent := bytes.Repeat([]byte("0123456789abcdef"), 3000000/16+1)[:3000000]
@@ -36,7 +44,7 @@ func TestACommandIsOneStream(t *testing.T) {
 }
 
 func TestClosingEndsTheInputOfACommand(t *testing.T) {
-	c := pipeTo(t, "cat")
+	c := unhurried(pipeTo(t, "cat"))
 	_, err := c.Write([]byte("hello"))
 	require.NoError(t, err)
 	got := make([]byte, 5)
@@ -97,7 +105,7 @@ func TestWritingToACommandThatHasGone(t *testing.T) {
 		{"echo full >&2; exit 1", "full"},
 		{"echo done >&2; exit 0", "done"},
 	} {
-		c := pipeTo(t, "sh", "-c", row.script)
+		c := unhurried(pipeTo(t, "sh", "-c", row.script))
 		var err error
 		for err == nil {
 			_, err = c.Write(make([]byte, 1<<20))
@@ -167,7 +175,7 @@ func TestClosingEndsACommandThatDoesNotEndByItself(t *testing.T) {
 func TestACommandOverSSH(t *testing.T) {
 	ssh := lab.StartSSHD(t, lab.SSHD{})
 
-	c := pipeTo(t, append(ssh, "cat")...)
+	c := unhurried(pipeTo(t, append(ssh, "cat")...))
 	sent := bytes.Repeat([]byte("0123456789abcdef"), 1<<16)
 	go c.Write(sent)
 	got := make([]byte, len(sent))
@@ -227,7 +235,7 @@ func TestAProgramThatCannotBeKilled(t *testing.T) {
 		t.Skip("only root can do this")
 	}
 	lab.Need(t, "setpriv")
-	cmd := exec.CommandContext(t.Context(), "setpriv", "--bounding-set=-kill", "--inh-caps=-kill", os.Args[0], "-test.run=^TestAProgramThatCannotBeKilled$", "-test.timeout=20s")
+	cmd := exec.CommandContext(t.Context(), "setpriv", "--bounding-set=-kill", "--inh-caps=-kill", os.Args[0], "-test.run=^TestAProgramThatCannotBeKilled$", "-test.timeout=2m")
 	cmd.Env = append(os.Environ(), child+"=1")
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, string(out))

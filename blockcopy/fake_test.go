@@ -25,6 +25,7 @@ type power struct {
 	left  int // operations until then; negative: never
 	out   bool
 	count int // operations so far
+	wrote int // writes of these
 	rand  *rand.Rand
 }
 
@@ -70,6 +71,7 @@ func (d *disk) WriteAt(p []byte, off int64) (int, error) {
 	if d.out {
 		return 0, errPower
 	}
+	d.wrote++
 	if d.step() {
 		p = p[:d.rand.IntN(len(p)+1)]
 	}

@@ -18,9 +18,15 @@ import (
 	"github.com/rehost/rehost/internal/lab"
 )
 
-// TestMain makes the test binary a program that copies, for strace(1) to hurt.
+// TestMain makes the test binary a program that copies, for strace(1) to hurt. What root
+// mounts is mounted in a namespace of these tests alone: a process that takes the mounts of
+// the host along into a namespace of its own would keep their devices busy. Others mount
+// nothing, and stay who they are.
 func TestMain(m *testing.M) {
 	if os.Getenv("BLOCKCOPY_CHILD") == "" {
+		if os.Geteuid() == 0 {
+			lab.Isolate()
+		}
 		os.Exit(m.Run())
 	}
 	if err := copyFiles(context.Background()); err != nil {

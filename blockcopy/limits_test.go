@@ -162,14 +162,16 @@ func (e *empty) Close() error                { return nil }
 
 // TestNobodyReadsAnEmptyStreamForEver: not after the end.
 func TestNobodyReadsAnEmptyStreamForEver(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	rw := new(empty)
-	_, err := Send(ctx, rw, filled(9), nil)
-	require.ErrorIs(t, err, context.Canceled)
-	reads := rw.reads.Load()
-	for range 1000 {
-		runtime.Gosched()
-	}
-	assert.Equal(t, reads, rw.reads.Load())
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		rw := new(empty)
+		_, err := Send(ctx, rw, filled(9), nil)
+		require.ErrorIs(t, err, context.Canceled)
+		reads := rw.reads.Load()
+		for range 1000 {
+			runtime.Gosched()
+		}
+		assert.Equal(t, reads, rw.reads.Load())
+	})
 }

@@ -63,6 +63,15 @@ func (m *middle) relay(from, to net.Conn, fromSender bool) {
 	}
 }
 
+// overMiddle is overPipe with a middle.
+func overMiddle(t *testing.T, src Source, dst Target, receive *Options, meddle func(fromSender bool, n int, frame []byte) []byte) (e ends) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMiddle(t, meddle)
+		e = over(t.Context(), m.a, m.b, src, dst, nil, receive)
+	})
+	return e
+}
+
 const smallSize = 4*blockSize + 777
 
 // TestAConnectionLostAtEveryFrame cuts before each frame, in both directions: neither end
@@ -75,14 +84,13 @@ func TestAConnectionLostAtEveryFrame(t *testing.T) {
 			cut = false
 			journal := filepath.Join(t.TempDir(), "journal")
 			dst := newDisk(never(), image(2, smallSize))
-			m := newMiddle(t, func(from bool, n int, frame []byte) []byte {
+			e := overMiddle(t, src, dst, &Options{Journal: journal}, func(from bool, n int, frame []byte) []byte {
 				if from == fromSender && n == at {
 					cut = true
 					return nil
 				}
 				return frame
 			})
-			e := over(t.Context(), m.a, m.b, src, dst, nil, &Options{Journal: journal})
 			if !cut {
 				e.whole(t, src, dst, Complete)
 				break
@@ -106,7 +114,7 @@ func TestAFlippedBitOnTheWire(t *testing.T) {
 		for at := 0; flipped; at++ {
 			flipped = false
 			dst := newDisk(never(), image(2, smallSize))
-			m := newMiddle(t, func(from bool, n int, frame []byte) []byte {
+			e := overMiddle(t, src, dst, nil, func(from bool, n int, frame []byte) []byte {
 				if from == fromSender && n == at {
 					flipped = true
 					bit := at * 7919 % (8 * (len(frame) - 4))
@@ -117,7 +125,6 @@ func TestAFlippedBitOnTheWire(t *testing.T) {
 				}
 				return frame
 			})
-			e := over(t.Context(), m.a, m.b, src, dst, nil, nil)
 			if !flipped {
 				break
 			}
@@ -345,11 +352,14 @@ func TestBadSectorsOverAStream(t *testing.T) {
 }
 
 // torn is a source that another program writes: no two reads give the same.
-type torn struct{ memory }
+type torn struct {
+	memory
+	reads *atomic.Uint64
+}
 
 func (s torn) ReadAt(p []byte, off int64) (int, error) {
 	n := copy(p, s.memory[off:])
-	binary.LittleEndian.PutUint64(p, uint64(time.Now().UnixNano()))
+	binary.LittleEndian.PutUint64(p, s.reads.Add(1))
 	return n, nil
 }
 
@@ -358,9 +368,10 @@ func TestALiveSourceDoesNotTear(t *testing.T) {
 	for _, trust := range []bool{false, true} {
 		journal := filepath.Join(t.TempDir(), "journal")
 		dst := newDisk(never(), make(memory, testSize))
+		src := torn{image(1, testSize), new(atomic.Uint64)}
 		for range 3 {
 			opt := &Options{Pass: Live, Journal: journal, TrustJournal: trust}
-			e := overPipe(t, torn{image(1, testSize)}, dst, opt, opt)
+			e := overPipe(t, src, dst, opt, opt)
 			require.NoError(t, e.sendErr)
 			require.NoError(t, e.receiveErr)
 			d, err := Sum(t.Context(), memory(dst.media))

@@ -124,12 +124,19 @@ func TestTheSystemCallsOfATarget(t *testing.T) {
 	lab.Need(t, "strace")
 	path := newFile(t, pattern(3<<20))
 	log := path + ".strace"
-	cmd := exec.CommandContext(t.Context(), "strace", "-f", "-o", log, "-e", "trace=pwrite64,ftruncate,truncate,fdatasync,openat", os.Args[0], "-test.run=^TestTheSystemCallsOfATarget$")
+	// With -ff each thread has a file of its own, and no call is cut in two by another's.
+	cmd := exec.CommandContext(t.Context(), "strace", "-ff", "-o", log, "-e", "trace=pwrite64,ftruncate,truncate,fdatasync,openat", os.Args[0], "-test.run=^TestTheSystemCallsOfATarget$")
 	cmd.Env = append(os.Environ(), child+"="+path)
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, string(out))
-	text, err := os.ReadFile(log)
+	logs, err := filepath.Glob(log + ".*")
 	require.NoError(t, err)
+	var text []byte
+	for _, log := range logs {
+		thread, err := os.ReadFile(log)
+		require.NoError(t, err)
+		text = append(text, thread...)
+	}
 	writes := 0
 	for _, m := range regexp.MustCompile(`pwrite64.* = (\d+)\n`).FindAllSubmatch(text, -1) {
 		n, err := strconv.Atoi(string(m[1]))

@@ -120,25 +120,27 @@ func TestAnInterruptedPassTrustsOnlyItself(t *testing.T) {
 
 // TestTheTargetWasBootedBeforeTheCopyWentOn is the second half of trap 3.
 func TestTheTargetWasBootedBeforeTheCopyWentOn(t *testing.T) {
-	journal := filepath.Join(t.TempDir(), "journal")
-	src := image(1, testSize)
-	dst := newDisk(never(), make(memory, testSize))
-	dst.power.left = 30
-	_, err := Copy(t.Context(), dst, src, &Options{Journal: journal, Workers: 1, unsynced: blockSize})
-	require.ErrorIs(t, err, errPower)
-	dst = dst.afterReboot(never())
-	state, err := ReadState(journal)
-	require.NoError(t, err)
-	require.NotZero(t, state.Durable)
-	dst.cache[0]++
-	dst.media[0]++
-	r, err := Copy(t.Context(), dst, src, &Options{Journal: journal})
-	require.NoError(t, err)
-	assert.Equal(t, state.Durable-blockSize, r.Resumed, "one block did not stand the look")
-	assert.Equal(t, []byte(src), dst.media)
-	assert.Equal(t, int64(testSize), r.Resumed+r.Moved+r.Same+r.Zero)
-	assert.Equal(t, int64(testSize), r.Durable)
-	assert.Equal(t, int64(testSize)-r.Resumed, r.Read, "what was done is not read again")
+	synctest.Test(t, func(t *testing.T) {
+		journal := filepath.Join(t.TempDir(), "journal")
+		src := image(1, testSize)
+		dst := newDisk(never(), make(memory, testSize))
+		dst.power.left = 30
+		_, err := Copy(t.Context(), dst, src, &Options{Journal: journal, Workers: 1, unsynced: blockSize})
+		require.ErrorIs(t, err, errPower)
+		dst = dst.afterReboot(never())
+		state, err := ReadState(journal)
+		require.NoError(t, err)
+		require.NotZero(t, state.Durable)
+		dst.cache[0]++
+		dst.media[0]++
+		r, err := Copy(t.Context(), dst, src, &Options{Journal: journal})
+		require.NoError(t, err)
+		assert.Equal(t, state.Durable-blockSize, r.Resumed, "one block did not stand the look")
+		assert.Equal(t, []byte(src), dst.media)
+		assert.Equal(t, int64(testSize), r.Resumed+r.Moved+r.Same+r.Zero)
+		assert.Equal(t, int64(testSize), r.Durable)
+		assert.Equal(t, int64(testSize)-r.Resumed, r.Read, "what was done is not read again")
+	})
 }
 
 // named gives a source or target an identity and a version.

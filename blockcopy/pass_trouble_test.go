@@ -183,7 +183,7 @@ func TestErrorsOfTheTarget(t *testing.T) {
 		{"a bit flipped on the disk", failing{flip: true, from: at + 7}, &ChecksumError{at, grainSize,
 			sumGrain(src[at:at+grainSize], at), sumGrain(flipped[at:at+grainSize], at)}},
 	} {
-		t.Run(c.name, func(t *testing.T) {
+		inBubble(t, c.name, func(t *testing.T) { // no checkpoint is due before the error
 			c.dst.disk = newDisk(never(), image(2, testSize))
 			opt := Options{Journal: filepath.Join(t.TempDir(), "journal"), Workers: 1}
 			r, err := Copy(t.Context(), &c.dst, src, &opt)

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/stretchr/testify/assert"
@@ -19,6 +21,7 @@ import (
 
 	"github.com/rehost/rehost/examples/internal/cli"
 	"github.com/rehost/rehost/internal/lab"
+	"github.com/rehost/rehost/internal/textfile"
 )
 
 func TestMain(m *testing.M) {
@@ -124,16 +127,22 @@ func TestACopyGoesOnAfterItsConnectionWasCut(t *testing.T) {
 				return syscall.Kill(n, syscall.SIGKILL)
 			}, args...)
 			assert.Contains(t, stderr, "the same command goes on from here")
+			// The agent at the far end notes what it has done before it lets go of the target.
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			unlock, err := textfile.Lock(ctx, dst)
+			require.NoError(t, err)
+			unlock()
 			goesOn(t, src, dst, args...)
 		})
 	}
 }
 
-// cut makes an image, begins a copy, cuts it off when some of it is durable, and
-// returns what diskmove says to that.
+// cut makes an image, begins a copy that would take eight seconds, cuts it off when some of
+// it is durable, and returns what diskmove says to that.
 func cut(t *testing.T, src string, off func(*exec.Cmd) error, args ...string) (stderr string) {
 	random := random{rand.New(rand.NewPCG(1, 2))}
-	require.NoError(t, os.WriteFile(src, random.bytes(4<<20), 0o600))
+	require.NoError(t, os.WriteFile(src, random.bytes(16<<20), 0o600))
 	var said strings.Builder
 	cmd := exec.Command("diskmove", append([]string{"copy", "-json", "-rate", "2"}, args...)...)
 	cmd.Stderr = &said
