@@ -78,9 +78,12 @@ func (n *network) apply(t *testing.T, mode string, set Set) {
 	}))
 }
 
+// patience is for an answer, or for the refusal that comes where none is to come.
+const patience = 30 * time.Second
+
 // ask returns the address as which one host is seen by who answers at another.
 func ask(t *testing.T, from lab.Host, proto, at string) (netip.Addr, error) {
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	return lab.Probe(ctx, from, proto, at)
 }
@@ -224,7 +227,7 @@ func (n *network) converse(t *testing.T, at string) (talk func() error) {
 	}))
 	t.Cleanup(func() { conn.Close() })
 	return func() error {
-		if err := conn.SetDeadline(time.Now().Add(5 * time.Second)); err != nil {
+		if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
 			return err
 		}
 		if _, err := conn.Write([]byte("?")); err != nil {

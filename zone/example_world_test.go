@@ -60,7 +60,7 @@ func ExampleRNDC_WhileFrozen() {
 // Wait for two servers, of which one does not follow, and say why.
 func ExampleWaitSerial() {
 	primary, secondary := serve(2026112201), serve(2026112107)
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	report, err := zone.WaitSerial(ctx, "example.net", 2026112201, []netip.AddrPort{primary, secondary}, nil)
 	for _, s := range report.Servers {

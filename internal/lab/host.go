@@ -138,8 +138,9 @@ func StartWireGuard(t testing.TB, host Host, iface string) {
 
 // WireGuardIP returns a script for a file called ip, which stands in for a kernel that can
 // make WireGuard devices, where the one at hand cannot: it starts the userspace daemon for
-// exactly the one command, and leaves all others to the real ip. A daemon ends when its
-// device is deleted, and a little later its socket is gone.
+// exactly the one command, and leaves all others to the real ip. A daemon ends a little
+// after its device is deleted. Until its socket is gone wg(8) may still show the device,
+// which no kernel does: so who deletes one waits for that.
 func WireGuardIP(t testing.TB) string {
 	t.Helper()
 	Need(t, "wireguard", "ip")
@@ -154,10 +155,13 @@ func WireGuardIP(t testing.TB) string {
 	return fmt.Sprintf(`#!/bin/sh
 case "$*" in
 "link add dev $4 type wireguard")
-	timeout 10 sh -c 'while test -e "$1"; do :; done' - "/run/wireguard/$4.sock" || exit 1
-	exec %s "$4" >/dev/null 2>&1 ;;
+	exec %[1]s "$4" >/dev/null 2>&1 ;;
+"link delete "*)
+	%[2]s "$@" || exit
+	for iface; do :; done
+	exec timeout 30 sh -c 'while test -e "$1"; do sleep 0.01; done' - "/run/wireguard/$iface.sock" ;;
 esac
-exec %s "$@"
+exec %[2]s "$@"
 `, paths...)
 }
 

@@ -3,6 +3,7 @@ package lab
 import (
 	"bufio"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -173,18 +175,27 @@ func (s *NamedServer) Stop() {
 func FreeAddr(t testing.TB) netip.AddrPort {
 	t.Helper()
 	for range 100 {
-		tcp, err := net.Listen("tcp", "127.0.0.1:0")
+		addr := fmt.Sprintf("127.0.0.1:%d", firstPort+atomic.AddUint32(&nextPort, 1)%ports)
+		tcp, err := net.Listen("tcp", addr)
 		if err != nil {
-			t.Fatal(err)
+			continue // another program's
 		}
-		udp, err := net.ListenPacket("udp", tcp.Addr().String())
+		udp, err := net.ListenPacket("udp", addr)
 		tcp.Close()
 		if err != nil {
 			continue // another program's, for UDP
 		}
 		udp.Close()
-		return netip.MustParseAddrPort(tcp.Addr().String())
+		return netip.MustParseAddrPort(addr)
 	}
 	t.Fatal("no port is free for both UDP and TCP")
 	return netip.AddrPort{}
 }
+
+// The ports that FreeAddr chooses from are below those that systems give to clients: such
+// a one could be some client's before the server takes it. They come one after the other,
+// so that two servers that start together have two, and begin anywhere, for tests of other
+// packages run at the same time.
+const firstPort, ports = 10240, 20000
+
+var nextPort = rand.Uint32N(ports)
