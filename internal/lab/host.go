@@ -154,7 +154,7 @@ func WireGuardIP(t testing.TB) string {
 	return fmt.Sprintf(`#!/bin/sh
 case "$*" in
 "link add dev $4 type wireguard")
-	timeout 10 sh -c 'while test -e "$1"; do :; done' - "/run/wireguard/$4.sock" || exit 1
+	timeout 30 sh -c 'while test -e "$1"; do :; done' - "/run/wireguard/$4.sock" || exit 1
 	exec %s "$4" >/dev/null 2>&1 ;;
 esac
 exec %s "$@"

@@ -3,6 +3,7 @@ package lab
 import (
 	"bufio"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
@@ -168,23 +169,30 @@ func (s *NamedServer) Stop() {
 	s.mu.Unlock()
 }
 
-// FreeAddr returns a loopback address and a port that are free for UDP and TCP.
-// It is always 127.0.0.1: named listens only on addresses that an interface has.
+// FreeAddr returns a loopback address and a port that are free for UDP and TCP, and that it
+// has not returned before: it may take a moment until somebody listens there. It is always
+// 127.0.0.1: named listens only on addresses that an interface has.
 func FreeAddr(t testing.TB) netip.AddrPort {
 	t.Helper()
-	for range 100 {
-		tcp, err := net.Listen("tcp", "127.0.0.1:0")
+	for range 1000 {
+		// Above these the kernel takes ports for whoever asks for any, or connects.
+		addr := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(16384+rand.N(16384)))
+		tcp, err := net.Listen("tcp", addr.String())
 		if err != nil {
-			t.Fatal(err)
+			continue // another program's
 		}
-		udp, err := net.ListenPacket("udp", tcp.Addr().String())
+		udp, err := net.ListenPacket("udp", addr.String())
 		tcp.Close()
 		if err != nil {
 			continue // another program's, for UDP
 		}
 		udp.Close()
-		return netip.MustParseAddrPort(tcp.Addr().String())
+		if _, again := returned.LoadOrStore(addr, true); !again {
+			return addr
+		}
 	}
 	t.Fatal("no port is free for both UDP and TCP")
 	return netip.AddrPort{}
 }
+
+var returned sync.Map // by FreeAddr
