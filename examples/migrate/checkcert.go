@@ -12,7 +12,6 @@ import (
 	"path"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/rehost/rehost/certsync"
 	"github.com/rehost/rehost/examples/internal/certconf"
@@ -104,7 +103,6 @@ type asked struct {
 // reload that exits with 0 proves nothing.
 func serves(host, text string, a asked) check {
 	return check{Text: text, On: host, Files: true, How: "the certificate that " + a.probe + " serves",
-		Patience: 10 * time.Second, // postscreen has a client wait for six
 		Try: func(ctx context.Context, st *station) (string, error) {
 			var p certconf.Probe
 			if err := p.UnmarshalText([]byte(a.probe)); err != nil {

@@ -210,7 +210,7 @@ func compare(ctx context.Context, records map[string][]zone.Record, path string,
 		for _, r := range records[name] {
 			want, line = append(want, r.Data), r.Line
 		}
-		answer, _, err := new(miekg.Client).ExchangeContext(ctx, new(miekg.Msg).SetQuestion(name, miekg.TypeA), server.String())
+		answer, err := exchange(ctx, "udp", new(miekg.Msg).SetQuestion(name, miekg.TypeA), server)
 		if err != nil {
 			return fmt.Errorf("%w: look at named there", err)
 		}

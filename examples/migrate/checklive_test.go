@@ -9,9 +9,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	dnswire "github.com/miekg/dns"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -155,6 +157,23 @@ func TestAWrongZoneIsNoAnswer(t *testing.T) {
 		_, err := answersSOA("example.net", over, s.Addr, "")(t.Context(), nil)
 		assert.ErrorContains(t, err, "REFUSED, and does not have the zone")
 	}
+}
+
+// TestALostQuestionIsAskedAgain has a server that never hears the first one.
+func TestALostQuestionIsAskedAgain(t *testing.T) {
+	soa, err := dnswire.NewRR("example.net. SOA ns1.example.net. hostmaster.example.net. 1 3h 15m 2w 10m")
+	require.NoError(t, err)
+	var asked atomic.Int32
+	at := lab.StartDNS(t, func(w dnswire.ResponseWriter, question *dnswire.Msg) {
+		if asked.Add(1) == 1 {
+			return
+		}
+		answer := new(dnswire.Msg).SetReply(question)
+		answer.Authoritative, answer.Answer = true, []dnswire.RR{soa}
+		w.WriteMsg(answer)
+	}, nil)
+	_, err = answersSOA("example.net", "udp", at, "")(t.Context(), nil)
+	assert.NoError(t, err)
 }
 
 // TestServersAreAskedForTheirCertificates has a real Postfix and a real Dovecot serve one.

@@ -37,7 +37,7 @@ func reachable(m *move.Move, at netip.Addr) []check {
 		case p.proto == "tls":
 			c.How, c.Try = "a TLS handshake", shakesHands(p.at, look)
 		case p.greeting != "":
-			c.How, c.Try, c.Patience = "the first words of the service", greets(p.at, p.greeting, look), slowGreeting
+			c.How, c.Try = "the first words of the service", greets(p.at, p.greeting, look)
 		case p.net == "tcp":
 			c.How, c.Try = "a TCP connection", connects(p.at, look)
 		}
@@ -56,10 +56,6 @@ func connects(at netip.AddrPort, look string) func(context.Context, *station) (s
 		return "", conn.Close()
 	}
 }
-
-// slowGreeting is for servers that let a client wait before they greet it, as postscreen
-// does for six seconds.
-const slowGreeting = 10 * time.Second
 
 // greets wants the first words of a service that speaks first: a proxy on the way, or a
 // firewall, may take any connection.
@@ -114,7 +110,7 @@ func noRoute(err error, at netip.Addr, what string) error {
 func answersSOA(domain, over string, at netip.AddrPort, look string) func(context.Context, *station) (string, error) {
 	return func(ctx context.Context, _ *station) (string, error) {
 		question := new(miekg.Msg).SetQuestion(miekg.Fqdn(domain), miekg.TypeSOA)
-		answer, _, err := (&miekg.Client{Net: over}).ExchangeContext(ctx, question, at.String())
+		answer, err := exchange(ctx, over, question, at)
 		switch {
 		case err != nil:
 			return "", noRoute(err, at.Addr(), look)
@@ -123,6 +119,19 @@ func answersSOA(domain, over string, at netip.AddrPort, look string) func(contex
 		}
 		return "", nil
 	}
+}
+
+// exchange asks a name server, and again, as dig does, if there is no answer: UDP may lose it.
+func exchange(ctx context.Context, over string, question *miekg.Msg, at netip.AddrPort) (answer *miekg.Msg, err error) {
+	const tries = 3
+	client := &miekg.Client{Net: over, Timeout: patience / tries}
+	for range tries {
+		answer, _, err = client.ExchangeContext(ctx, question, at.String())
+		if late, ok := errors.AsType[net.Error](err); !ok || !late.Timeout() {
+			break
+		}
+	}
+	return answer, err
 }
 
 // closed is that a port of a machine does not answer the world. Silence says so only
@@ -264,7 +273,7 @@ func reachesSolver(m *move.Move, text string, at netip.Addr, names, mend string)
 
 // mailLeaves is that a mail server which is not ours takes mail from a machine.
 func mailLeaves(host, text string) check {
-	return check{Text: text, On: host, How: "the greeting of another's mail server", Patience: slowGreeting,
+	return check{Text: text, On: host, How: "the greeting of another's mail server",
 		Try: func(ctx context.Context, st *station) (string, error) {
 			if st.mailServer == "" {
 				return "", untried("-mail-server HOST says whom to ask")

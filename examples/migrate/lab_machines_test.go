@@ -137,7 +137,7 @@ func (m *labMachine) try(line string) (string, error) {
 	var out bytes.Buffer
 	cmd := m.shell(line)
 	cmd.Stdout, cmd.Stderr = &out, &out
-	cmd.WaitDelay = time.Second // a daemon that it leaves behind may keep the outputs
+	cmd.WaitDelay = 30 * time.Second // a daemon that it leaves behind may keep the outputs
 	err := cmd.Run()
 	return out.String(), err
 }
@@ -188,7 +188,7 @@ func (m *labMachine) stop(t *testing.T) {
 	for _, d := range m.daemons {
 		select {
 		case <-d.ended:
-		case <-time.After(20 * time.Second):
+		case <-time.After(30 * time.Second):
 			t.Fatalf("%s: %s does not end\n%s", m.name, d.name, m.logs())
 		}
 	}

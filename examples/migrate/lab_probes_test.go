@@ -26,9 +26,31 @@ var (
 	labNew       = append([]string{"web"}, labForwarded...)
 )
 
-// How long a client waits. A process of Postfix's that meets one which was told to reload
-// tries again a second later, more than once; clients of mail have minutes for it.
-const labPatience, labMailPatience = 2 * time.Second, 5 * time.Second
+// How long a client waits, as labLimit counts it: what has stopped refuses, or takes no
+// connection, and a busy machine is no fault of the move. While the guest is stopped nobody
+// waits until it is back, and so nobody waits for a third SYN, three seconds after the first.
+const labPatience, labDialPatience, labStoppedPatience = 10 * time.Second, 2 * time.Second, 2 * time.Second
+
+// labLimit ends a context after a time in which this process has run: in one in which the
+// whole machine stands still, nobody could have answered. A Ticker drops the ticks that
+// nobody takes.
+func labLimit(ctx context.Context, patience time.Duration) (context.Context, context.CancelFunc) {
+	const each = 100 * time.Millisecond
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		defer cancel()
+		tick := time.NewTicker(each)
+		defer tick.Stop()
+		for range patience / each {
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return ctx, cancel
+}
 
 // labPort is where a service listens, and its network.
 func labPort(service string) (network string, port uint16) {
@@ -59,13 +81,13 @@ func (l *labMove) questions(path string, services []string) []report.Question {
 	client := l.net.client
 	switch path {
 	case "old":
-		return labQuestions(path, client, l.move.Guest.Old.Address, services)
+		return l.questionsAt(path, client, l.move.Guest.Old.Address, services)
 	case "new":
-		return labQuestions(path, client, l.move.Router.Address, services)
+		return l.questionsAt(path, client, l.move.Router.Address, services)
 	case "new, IPv6":
-		return labQuestions(path, client, l.move.Tunnel.Guest.Addr(false), services)
+		return l.questionsAt(path, client, l.move.Tunnel.Guest.Addr(false), services)
 	}
-	return labQuestions(path, l.net.ingress.Host, l.move.Tunnel.Guest.Addr(true), services)
+	return l.questionsAt(path, l.net.ingress.Host, l.move.Tunnel.Guest.Addr(true), services)
 }
 
 // answerBy waits until each service answers by a path.
@@ -89,11 +111,17 @@ func (l *labMove) watchAlso(path string, services []string) {
 	}
 }
 
-// labQuestions ask services at an address, from a host.
-func labQuestions(path string, from lab.Host, at netip.Addr, services []string) []report.Question {
+// questionsAt ask services at an address, from a host.
+func (l *labMove) questionsAt(path string, from lab.Host, at netip.Addr, services []string) []report.Question {
 	var list []report.Question
 	for _, service := range services {
 		list = append(list, report.Question{Service: service, Path: path, Ask: func(ctx context.Context) error {
+			patience := labPatience
+			if l.away.Load() {
+				patience = labStoppedPatience
+			}
+			ctx, cancel := labLimit(ctx, patience)
+			defer cancel()
 			return labAsk(ctx, from, service, at)
 		}})
 	}
@@ -103,11 +131,6 @@ func labQuestions(path string, from lab.Host, at netip.Addr, services []string) 
 // labAsk asks a service as a client of its own does, as far as its first good answer.
 func labAsk(ctx context.Context, from lab.Host, service string, at netip.Addr) error {
 	network, port := labPort(service)
-	if port == 53 || port == 80 || port == 443 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, labPatience)
-		defer cancel()
-	}
 	conn, err := labDial(ctx, from, network, netip.AddrPortFrom(at, port))
 	if err != nil {
 		return err
@@ -143,10 +166,9 @@ func labConverse(conn net.Conn, service string) error {
 	return nil
 }
 
-// labDial makes a connection. It has no patience for a third SYN, three seconds later, which
-// would make an answer out of a question that was asked while nobody was there.
+// labDial makes a connection.
 func labDial(ctx context.Context, from lab.Host, network string, at netip.AddrPort) (conn net.Conn, err error) {
-	ctx, cancel := context.WithTimeout(ctx, labPatience)
+	ctx, cancel := labLimit(ctx, labDialPatience)
 	defer cancel()
 	err = from.Do(func() (err error) {
 		conn, err = new(net.Dialer).DialContext(ctx, network, at.String())
@@ -158,7 +180,7 @@ func labDial(ctx context.Context, from lab.Host, network string, at netip.AddrPo
 // labAskAgain asks a second time after a second, as TCP sends again what was lost: on a busy
 // machine a packet may be.
 func labAskAgain(conn net.Conn) error {
-	again := time.AfterFunc(labPatience/2, func() { labSendQuestion(conn) })
+	again := time.AfterFunc(time.Second, func() { labSendQuestion(conn) })
 	defer again.Stop()
 	return labAskDNS(conn)
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -32,8 +33,9 @@ type labMove struct {
 	report    *report.Report
 	watch     *report.Watch
 	disk      *labDisk
-	stopped   time.Time // when the guest was told to
-	answering time.Time // when everything did so again
+	away      atomic.Bool // the guest is to be stopped, or does not answer everywhere yet
+	stopped   time.Time   // when it was told to
+	answering time.Time   // when everything answered again
 }
 
 // begin begins a bar of the timeline, and takes the steps from a phase of the plan.

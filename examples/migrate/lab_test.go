@@ -49,7 +49,7 @@ func (l *labMove) today() {
 	l.startAuthority()
 	l.answerBy("old", labOld)
 	l.report = report.New("senate", "network namespaces, with named, nginx, pebble, Postfix, Dovecot, sshd, iptables, ifupdown and WireGuard in userspace", time.Now())
-	l.watch = report.StartWatch(l.t.Context(), 100*time.Millisecond, labMailPatience, l.questions("old", labOld)...)
+	l.watch = report.StartWatch(l.t.Context(), 100*time.Millisecond, time.Minute, l.questions("old", labOld)...)
 }
 
 // prepare brings up the tunnel, beside everything that is there.
@@ -139,12 +139,10 @@ func (l *labMove) certificates() {
 func (l *labMove) dns() {
 	l.begin(4, labDNS)
 	l.skip("The timetable", "it is for two days")
-	l.take("Short TTLs, well ahead", nil)
-	l.served(labOldAddress, labNewAddress)
+	l.takeZone("Short TTLs, well ahead")
 	l.check("Nothing is served for longer than "+shortTTL.String(), "the zone is transferred from a secondary", l.servedFor(shortTTL))
 	l.notTried("Caches have forgotten the old TTL", "zonectl wait -drain", "it takes two days")
-	l.take("The names point to the router", nil)
-	l.served(labOldAddress, labNewAddress)
+	l.takeZone("The names point to the router")
 	l.notTried("Caches have forgotten the old address", "zonectl wait -drain", "it takes five minutes")
 	for _, s := range []string{labSecondary1, labSecondary2} {
 		l.net.elsewhere.write(l.t, 0o644, "/root/example.net", fileText(l.t, l.net.senate.path("/etc/namedb/example.net")))
@@ -194,6 +192,7 @@ func (l *labMove) diskLive() {
 // finalPass stops the guest, and copies what is left. Nothing answers from here on.
 func (l *labMove) finalPass() {
 	l.begin(5, labFinalPass)
+	l.away.Store(true)
 	l.watch.End("old")
 	l.watch.Settle()
 	l.take("Stop", instead{"shutdown -p now": l.shutDown})
@@ -235,6 +234,7 @@ func (l *labMove) firstBoot() {
 	l.take("Start for good", instead{"vm start senate": l.boot})
 	l.answerBy("new", append([]string{"web/tls"}, labNew...))
 	l.answerBy("tunnel", []string{"imaps"})
+	l.away.Store(false)
 	l.answering = time.Now()
 	l.held("Everything answers from home", "a question to each service", report.Seconds(l.answering.Sub(l.stopped)).String()+" after the guest was told to stop")
 	l.watchAlso("new, IPv6", labForwarded)

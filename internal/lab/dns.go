@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/miekg/dns"
 )
@@ -34,6 +35,7 @@ func StartDNS(t testing.TB, udp, tcp dns.HandlerFunc) netip.AddrPort {
 func serve(t testing.TB, server *dns.Server) {
 	started, ended := make(chan struct{}), make(chan struct{})
 	server.NotifyStartedFunc = func() { close(started) }
+	server.ReadTimeout, server.WriteTimeout = 30*time.Second, 30*time.Second // and not two, on a busy machine
 	go func() {
 		defer close(ended)
 		if err := server.ActivateAndServe(); err != nil {

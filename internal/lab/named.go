@@ -170,8 +170,9 @@ func (s *NamedServer) Stop() {
 	s.mu.Unlock()
 }
 
-// FreeAddr returns a loopback address and a port that are free for UDP and TCP.
-// It is always 127.0.0.1: named listens only on addresses that an interface has.
+// FreeAddr returns a loopback address and a port that are free for UDP and TCP, and that it
+// has not returned before: it may take a moment until somebody listens there. It is always
+// 127.0.0.1: named listens only on addresses that an interface has.
 func FreeAddr(t testing.TB) netip.AddrPort {
 	t.Helper()
 	for range 100 {

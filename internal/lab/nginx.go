@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -39,7 +40,7 @@ func StartNginx(t testing.TB, servers string) *NginxServer {
 		s.cmd.Wait()
 		stuck.Stop()
 	})
-	s.await(t, "start worker process ", 1)
+	s.await(t, workerStarted, 1)
 	return s
 }
 
@@ -99,27 +100,31 @@ func (s *NginxServer) command(args ...string) *exec.Cmd {
 func (s *NginxServer) Reload(t testing.TB, servers string) {
 	t.Helper()
 	s.write(t, servers)
-	gone := strings.Count(s.ErrorLog(t), workerGone)
+	gone := len(workerGone.FindAllString(s.ErrorLog(t), -1))
 	if err := s.cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
 	s.await(t, workerGone, gone+1)
 }
 
-// workerGone is how the master logs the end of a worker.
-const workerGone = " exited with code 0"
+// How the master logs the start and the end of a worker. The manager and the loader of a
+// cache come and go as well, and answer nobody.
+var (
+	workerStarted = regexp.MustCompile(`start worker process \d`)
+	workerGone    = regexp.MustCompile(`worker process \d+ exited with code 0`)
+)
 
-// await waits until the error log holds the text so many times.
-func (s *NginxServer) await(t testing.TB, text string, times int) {
+// await waits until the error log has so many matches.
+func (s *NginxServer) await(t testing.TB, event *regexp.Regexp, times int) {
 	t.Helper()
 	again := time.NewTicker(10 * time.Millisecond)
 	defer again.Stop()
 	limit := time.After(30 * time.Second)
-	for strings.Count(s.ErrorLog(t), text) < times {
+	for len(event.FindAllString(s.ErrorLog(t), -1)) < times {
 		select {
 		case <-again.C:
 		case <-limit:
-			t.Fatalf("nginx does not log %q:\n%s", text, s.ErrorLog(t))
+			t.Fatalf("nginx does not log %q:\n%s", event, s.ErrorLog(t))
 		}
 	}
 }

@@ -3,11 +3,11 @@ package rehearsal
 import (
 	"context"
 	"errors"
+	"net"
 	"os"
 	"runtime"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -240,29 +240,38 @@ func TestNoLowPorts(t *testing.T) {
 	}
 }
 
+// hangUp has the router lead who wants TLS to somebody who hangs up, and waits until the
+// watch has met him.
+func hangUp(t *testing.T, r *rehearsal) func(context.Context) error {
+	return func(context.Context) error {
+		met := make(chan bool, 1)
+		s, err := serve(func(net.Conn) {
+			select {
+			case met <- true:
+			default:
+			}
+		})
+		require.NoError(t, err)
+		t.Cleanup(s.stop)
+		r.router.leadTo(&guest{service: r.guest.service, tls: &tlsDaemon{server: s}, dns: r.guest.dns})
+		<-met
+		return nil
+	}
+}
+
 // TestSilence has a service that stops where it is not to.
 func TestSilence(t *testing.T) {
 	r := sample(t)
-	r.least = time.Second
-	away := func(context.Context) error {
-		r.guest.tls.server.stop()
-		return nil
-	}
-	rep, err := r.run(t.Context(), one(r.newPath, away))
+	rep, err := r.run(t.Context(), one(r.newPath, hangUp(t, r)))
 	require.NoError(t, err)
 	require.NotEmpty(t, failed(rep))
-	assert.Contains(t, failed(rep)[0], "every service answers all the time, but for the stop: TLS by ")
+	assert.Contains(t, failed(rep)[0], "every service answers all the time, but for the stop: TLS by new: ")
 }
 
 // TestSilenceAtHome has one that stops again after the guest has answered at home.
 func TestSilenceAtHome(t *testing.T) {
 	r := sample(t)
-	r.least = time.Second
-	away := func(context.Context) error {
-		r.guest.tls.server.stop()
-		return nil
-	}
-	rep, err := r.run(t.Context(), append(one(r.newPath, r.livePass, r.stopGuest, r.finalPass, r.boot), one(away)...))
+	rep, err := r.run(t.Context(), one(r.newPath, r.livePass, r.stopGuest, r.finalPass, r.boot, hangUp(t, r)))
 	require.NoError(t, err)
 	require.Len(t, failed(rep), 1)
 	assert.Contains(t, failed(rep)[0], "every service answers all the time, but for the stop: TLS by new: ")

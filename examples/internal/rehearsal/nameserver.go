@@ -38,6 +38,7 @@ func startNameServer(origin string) (*nameServer, error) {
 		started := make(chan struct{})
 		server.Handler = dns.HandlerFunc(s.handle)
 		server.NotifyStartedFunc = func() { close(started) }
+		server.ReadTimeout, server.WriteTimeout = patience, patience // its own are two seconds
 		s.done.Go(func() { server.ActivateAndServe() })
 		<-started
 	}
