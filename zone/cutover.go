@@ -125,19 +125,19 @@ func (c Cutover) String() string {
 	return b.String()
 }
 
-// MarshalJSON writes times as RFC 3339 has them, and durations such as "1h0m0s".
-// Lower is left out if it is zero.
+// MarshalJSON writes times as RFC 3339 has them, and durations as whole seconds, such as
+// "ttl_seconds": 300. Lower is left out if it is zero.
 func (c Cutover) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct {
 		Names   []string  `json:"names"`
 		New     []string  `json:"new,omitempty"`
 		Servers []string  `json:"servers,omitempty"`
-		OldTTL  string    `json:"old_ttl"`
-		TTL     string    `json:"ttl"`
-		Delay   string    `json:"delay"`
+		OldTTL  int64     `json:"old_ttl_seconds"`
+		TTL     int64     `json:"ttl_seconds"`
+		Delay   int64     `json:"delay_seconds"`
 		Lower   time.Time `json:"lower,omitzero"`
 		Switch  time.Time `json:"switch"`
 		Off     time.Time `json:"off"`
 		Late    bool      `json:"late"`
-	}{c.Names, c.New, c.Servers, c.OldTTL.String(), c.TTL.String(), c.Delay.String(), c.Lower, c.Switch, c.Off, c.Late})
+	}{c.Names, c.New, c.Servers, seconds(c.OldTTL), seconds(c.TTL), seconds(c.Delay), c.Lower, c.Switch, c.Off, c.Late})
 }

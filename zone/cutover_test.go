@@ -88,7 +88,7 @@ func TestCutoverIsJSON(t *testing.T) {
 	require.NoError(t, err)
 	data, err := json.Marshal(c)
 	require.NoError(t, err)
-	assert.JSONEq(t, `{"names": ["low.example.net."], "old_ttl": "1m0s", "ttl": "1m0s", "delay": "1h15m0s",
+	assert.JSONEq(t, `{"names": ["low.example.net."], "old_ttl_seconds": 60, "ttl_seconds": 60, "delay_seconds": 4500,
 		"switch": "2026-11-22T12:00:00Z", "off": "2026-11-22T13:16:00Z", "late": false}`, string(data))
 }
 

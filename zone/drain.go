@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/miekg/dns"
@@ -57,13 +58,13 @@ func (d Drain) String() string {
 
 type drainJSON struct {
 	Serial uint32    `json:"serial"`
-	OldTTL string    `json:"old_ttl"`
+	OldTTL int64     `json:"old_ttl_seconds"`
 	Until  time.Time `json:"until"`
 }
 
-// MarshalJSON writes {"serial": 7, "old_ttl": "1h0m0s", "until": "2026-01-02T15:04:05Z"}.
+// MarshalJSON writes {"serial": 7, "old_ttl_seconds": 3600, "until": "2026-01-02T15:04:05Z"}.
 func (d Drain) MarshalJSON() ([]byte, error) {
-	return json.Marshal(drainJSON{d.Serial, d.OldTTL.String(), d.Until})
+	return json.Marshal(drainJSON{d.Serial, seconds(d.OldTTL), d.Until})
 }
 
 // UnmarshalJSON reads what MarshalJSON writes. An object without until is an
@@ -73,16 +74,18 @@ func (d *Drain) UnmarshalJSON(data []byte) error {
 	if err := json.Unmarshal(data, &j); err != nil {
 		return err
 	}
-	ttl, err := time.ParseDuration(j.OldTTL)
-	if err != nil {
-		return fmt.Errorf("old_ttl: %w", err)
+	if j.OldTTL < 0 || j.OldTTL > math.MaxUint32 {
+		return fmt.Errorf("old_ttl_seconds: %d is no TTL", j.OldTTL)
 	}
 	if j.Until.IsZero() {
 		return errors.New("until is missing")
 	}
-	*d = Drain{j.Serial, ttl, j.Until}
+	*d = Drain{j.Serial, time.Duration(j.OldTTL) * time.Second, j.Until}
 	return nil
 }
+
+// seconds are those in which all of d has passed.
+func seconds(d time.Duration) int64 { return int64((d + time.Second - 1) / time.Second) }
 
 // NegativeTTL returns how long resolvers may remember that a name, or a type of
 // it, does not exist: the lesser of the SOA record's TTL and its minimum field

@@ -36,11 +36,12 @@ func TestDrainJSON(t *testing.T) {
 	drain := Drain{Serial: 2026112207, OldTTL: 90 * time.Minute, Until: noon}
 	text, err := json.Marshal(drain)
 	require.NoError(t, err)
-	assert.JSONEq(t, `{"serial": 2026112207, "old_ttl": "1h30m0s", "until": "2026-11-22T13:00:00Z"}`, string(text))
+	assert.JSONEq(t, `{"serial": 2026112207, "old_ttl_seconds": 5400, "until": "2026-11-22T13:00:00Z"}`, string(text))
 	var back Drain
 	require.NoError(t, json.Unmarshal(text, &back))
 	assert.Equal(t, drain, back)
-	for _, text := range []string{`{}`, `[]`, `{"serial": 1, "old_ttl": "1h"}`, `{"serial": 1, "old_ttl": 3600, "until": "2026-11-22T13:00:00Z"}`} {
+	for _, text := range []string{`{}`, `[]`, `{"serial": 1, "old_ttl_seconds": 3600}`,
+		`{"serial": 1, "old_ttl_seconds": "1h", "until": "2026-11-22T13:00:00Z"}`, `{"serial": 1, "old_ttl_seconds": -1, "until": "2026-11-22T13:00:00Z"}`} {
 		assert.Error(t, json.Unmarshal([]byte(text), &back), text)
 		assert.Equal(t, drain, back)
 	}

@@ -118,7 +118,7 @@ func ExampleReport_Drain() {
 	// 192.0.2.1:53      reached  2026112201  1      since 2026-11-22T12:00:00Z
 	// [2001:db8::1]:53  reached  2026112201  4      since 2026-11-22T12:00:05Z
 	// true serial 2026112201: the old records are gone after 2026-11-22T13:30:05Z
-	// {"serial":2026112201,"old_ttl":"1h30m0s","until":"2026-11-22T13:30:05Z"}
+	// {"serial":2026112201,"old_ttl_seconds":5400,"until":"2026-11-22T13:30:05Z"}
 	// 30m0s false
 }
 

@@ -89,7 +89,8 @@ func lower(ctx context.Context, c *call) error {
 		return cli.Usagef("%w", err)
 	}
 	return c.edit(ctx, func(f *zone.File, e *edited) error {
-		e.OldTTL = f.MaxTTL().String() // afterwards nobody knows any more
+		old := int64(f.MaxTTL() / time.Second) // afterwards nobody knows any more
+		e.OldTTL = &old
 		_, err := f.LowerTTLs(limit)
 		return err
 	})
@@ -106,8 +107,8 @@ func bump(ctx context.Context, c *call) error {
 type edited struct {
 	File   string `json:"file"`
 	Serial uint32 `json:"serial"`
-	OldTTL string `json:"old_ttl,omitempty"` // the longest before ttl lowered them
-	Diff   string `json:"diff"`              // "" if nothing changes
+	OldTTL *int64 `json:"old_ttl_seconds,omitempty"` // the longest before ttl lowered them
+	Diff   string `json:"diff"`                      // "" if nothing changes
 }
 
 func (e edited) String() string {
@@ -115,8 +116,8 @@ func (e edited) String() string {
 	if e.Diff == "" {
 		text = fmt.Sprintf("%s: nothing to change, serial %d", e.File, e.Serial)
 	}
-	if e.OldTTL != "" {
-		text += fmt.Sprintf("; once it is served everywhere, caches keep the old TTLs for %s more", e.OldTTL)
+	if e.OldTTL != nil {
+		text += fmt.Sprintf("; once it is served everywhere, caches keep the old TTLs for %s more", time.Duration(*e.OldTTL)*time.Second)
 	}
 	return text + "\n"
 }
