@@ -72,9 +72,12 @@ type station struct {
 
 const elsewhere = "elsewhere"
 
-// patience is for one check, and for the answers that it waits for: postscreen has a client
-// wait for six seconds, and a machine in the middle of a move has other things to do.
-const patience = 10 * time.Second
+// patience is for one check, and for the answers that it waits for. slowGreeting is for
+// servers that let a client wait before they greet it, as postscreen does for six seconds.
+const (
+	patience     = 3 * time.Second
+	slowGreeting = 10 * time.Second
+)
 
 // whereWeAre is the machine that the command runs on, or is told to take for its own.
 func whereWeAre(m *move.Move, on string) (string, error) {

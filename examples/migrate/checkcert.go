@@ -102,7 +102,7 @@ type asked struct {
 // serves is that a daemon serves what is installed, and not what it has read before: a
 // reload that exits with 0 proves nothing.
 func serves(host, text string, a asked) check {
-	return check{Text: text, On: host, Files: true, How: "the certificate that " + a.probe + " serves",
+	return check{Text: text, On: host, Files: true, How: "the certificate that " + a.probe + " serves", Patience: slowGreeting,
 		Try: func(ctx context.Context, st *station) (string, error) {
 			var p certconf.Probe
 			if err := p.UnmarshalText([]byte(a.probe)); err != nil {

@@ -37,7 +37,7 @@ func reachable(m *move.Move, at netip.Addr) []check {
 		case p.proto == "tls":
 			c.How, c.Try = "a TLS handshake", shakesHands(p.at, look)
 		case p.greeting != "":
-			c.How, c.Try = "the first words of the service", greets(p.at, p.greeting, look)
+			c.How, c.Try, c.Patience = "the first words of the service", greets(p.at, p.greeting, look), slowGreeting
 		case p.net == "tcp":
 			c.How, c.Try = "a TCP connection", connects(p.at, look)
 		}
@@ -273,7 +273,7 @@ func reachesSolver(m *move.Move, text string, at netip.Addr, names, mend string)
 
 // mailLeaves is that a mail server which is not ours takes mail from a machine.
 func mailLeaves(host, text string) check {
-	return check{Text: text, On: host, How: "the greeting of another's mail server",
+	return check{Text: text, On: host, How: "the greeting of another's mail server", Patience: slowGreeting,
 		Try: func(ctx context.Context, st *station) (string, error) {
 			if st.mailServer == "" {
 				return "", untried("-mail-server HOST says whom to ask")
