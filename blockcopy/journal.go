@@ -29,7 +29,7 @@ type journal struct {
 	intact  bool   // nobody has written the target since
 }
 
-// A journalFile is an *os.File, or a test's that loses power.
+// A journalFile is a lockedFile, or a test's that loses power.
 type journalFile interface {
 	io.ReaderAt
 	io.WriterAt
@@ -73,9 +73,9 @@ func openJournal(path string, want header) (*journal, error) {
 	if err != nil {
 		return nil, err
 	}
-	j := &journal{path: path, f: f}
+	j := &journal{path: path, f: lockedFile{f}}
 	if err := errors.Join(lockJournal(f), j.begin(want)); err != nil {
-		f.Close()
+		j.f.Close()
 		return nil, err
 	}
 	return j, nil
@@ -88,7 +88,7 @@ func createJournal(path string, want header) (*journal, error) {
 	if err != nil {
 		return nil, err
 	}
-	j := &journal{path: path, f: f, head: want}
+	j := &journal{path: path, f: lockedFile{f}, head: want}
 	j.head.Number = 1
 	err = errors.Join(lockJournal(f), f.Truncate(slotsAt+slotSize*blocksOf(want.Size)), j.writeHeader())
 	if err == nil {
@@ -99,7 +99,7 @@ func createJournal(path string, want header) (*journal, error) {
 		err = syncDir(filepath.Dir(path))
 	}
 	if err != nil {
-		f.Close()
+		j.f.Close()
 		return nil, fmt.Errorf("journal %s: %w", path, err)
 	}
 	return j, nil
@@ -157,6 +157,15 @@ func lockJournal(f *os.File) error {
 		return &JournalError{Path: f.Name(), Reason: "another copy uses it"}
 	}
 	return err
+}
+
+// A lockedFile gives up its lock when it is closed. Closing alone does not: a program that
+// is being started at this moment has the file, too, until it runs.
+type lockedFile struct{ *os.File }
+
+func (f lockedFile) Close() error {
+	syscall.Flock(int(f.Fd()), syscall.LOCK_UN)
+	return f.File.Close()
 }
 
 // readHeader returns the newer one of the valid headers.

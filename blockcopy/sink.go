@@ -6,10 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"io"
-	"os"
 	"sync"
-
-	"golang.org/x/sys/unix"
 )
 
 // A sink is the target's side of every copy, local or remote. It says what the target
@@ -114,9 +111,6 @@ func (s *sink) resume() error {
 // close lets go of the journal.
 func (s *sink) close() {
 	if s.journal != nil {
-		if f, ok := s.journal.f.(*os.File); ok {
-			unix.Flock(int(f.Fd()), unix.LOCK_UN) // see TargetFile.Close
-		}
 		s.journal.f.Close() // what counts was flushed
 	}
 }

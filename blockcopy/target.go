@@ -314,10 +314,7 @@ func (t *TargetFile) Close() error {
 	if t.cold != nil {
 		err = t.cold.Close()
 	}
-	// Not the last close alone ends a lock: a program that is being started at this moment
-	// has the file until it runs.
-	unix.Flock(int(t.s.file.Fd()), unix.LOCK_UN)
-	return errors.Join(err, t.s.file.Close())
+	return errors.Join(err, lockedFile{t.s.file}.Close())
 }
 
 // failed returns an error that holds an *IOError.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -89,6 +90,29 @@ func TestTwoCopiesToOneFile(t *testing.T) {
 	assert.Equal(t, int64(100), info.Size(), "the second has changed nothing")
 	require.NoError(t, first.Close())
 	openTarget(t, path, 50)
+}
+
+// TestACloseEndsTheLock while the file is open in another process, as one that is being
+// started has what was open at that moment.
+func TestACloseEndsTheLock(t *testing.T) {
+	hold := func(f *os.File) {
+		other, err := syscall.Dup(int(f.Fd()))
+		require.NoError(t, err)
+		t.Cleanup(func() { syscall.Close(other) })
+	}
+	path := newFile(t, pattern(100))
+	first := openTarget(t, path, 100)
+	hold(first.s.file)
+	require.NoError(t, first.Close())
+	openTarget(t, path, 100)
+
+	log := filepath.Join(t.TempDir(), "journal")
+	for range 2 {
+		j, err := openJournal(log, header{Size: 100, Block: blockSize})
+		require.NoError(t, err)
+		hold(j.f.(lockedFile).File)
+		require.NoError(t, j.f.Close())
+	}
 }
 
 // Between the opening and the lock, another copy may have ended.
