@@ -234,9 +234,12 @@ func TestRecordRR(t *testing.T) {
 
 // FuzzRR: no data makes anything panic, and what RR returns packs and prints.
 func FuzzRR(f *testing.F) {
+	seeds := map[string]int{}
 	for _, c := range readCases(f) {
 		typ, data := c.split()
-		f.Add("a.example.", "IN", typ, data)
+		if seeds[typ]++; seeds[typ] <= 2 { // to begin with all of them would take ten seconds
+			f.Add("a.example.", "IN", typ, data)
+		}
 	}
 	f.Add("a", "CH", "A", "a 0100")
 	f.Fuzz(func(t *testing.T, owner, class, typ, data string) {
