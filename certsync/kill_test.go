@@ -289,7 +289,7 @@ func TestKilledAtAnyInstant(t *testing.T) {
 		t.Fatal(seen)
 	default:
 	}
-	require.GreaterOrEqual(t, m.rotations.Load(), int64(kills)/5, "one for each run to the end, and more")
+	require.Greater(t, m.rotations.Load(), int64(kills)/5)
 	assert.Zero(t, m.gone.Load())
 	t.Logf("%d kills, %d rotations seen by a reader; %d reads, of which mismatched, partial or missing 0; two paths mixed %d; %d reloads, of which %d met a mixed pair",
 		kills, m.rotations.Load(), m.reads.Load(), m.twoPathMixed.Load(), m.reloads.Load(), m.notReloaded.Load())
